@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Data from descriptor to descriptor. Both in one domain: its kernel does it. Otherwise, and where
+ * the kernel would need both ends, it is a loop through a buffer of the caller's stack, with the
+ * offsets and short results of the call it stands for.
+ */
+#define _GNU_SOURCE
+#include "preload/calls/rw.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define STEP (32u << 10)
+
+/* One end of a copy: where it is, and whether it has an offset of its own. */
+struct end {
+	long fd;
+	uint64_t word;
+	int64_t *off; /* NULL: the descriptor's own position */
+};
+
+static long move(const struct end *e, void *buf, size_t n, bool out)
+{
+	const struct iovec iov = { buf, n };
+	long nr;
+
+	if (e->word)
+		return vos_transfer(e->word, &iov, 1, e->off ? *e->off : -1, 0, out);
+	if (e->off)
+		nr = out ? SYS_pwrite64 : SYS_pread64;
+	else
+		nr = out ? SYS_write : SYS_read;
+	return vos_raw4(nr, e->fd, (long)buf, (long)n, e->off ? *e->off : 0);
+}
+
+static void advance(const struct end *e, long n)
+{
+	if (e->off)
+		*e->off += n;
+}
+
+/* What was read and could not be written goes back, if it can. */
+static void unread(const struct end *e, long n)
+{
+	if (n <= 0 || e->off)
+		return;
+	if (e->word)
+		vos_forward_fd(VOS_OP_lseek, e->word, (const long[6]){ e->fd, -n, SEEK_CUR });
+	else
+		vos_raw3(SYS_lseek, e->fd, -n, SEEK_CUR);
+}
+
+static long copy_loop(const struct end *in, const struct end *out, size_t len)
+{
+	char buf[STEP];
+	size_t done = 0;
+
+	while (done < len) {
+		size_t want = len - done < sizeof(buf) ? len - done : sizeof(buf);
+		long n = move(in, buf, want, false), w = 0;
+
+		if (n <= 0)
+			return done ? (long)done : n;
+		while (w < n) {
+			long r = move(out, buf + w, (size_t)(n - w), true);
+
+			if (r < 0) {
+				unread(in, n - w);
+				advance(in, w);
+				return done + (size_t)w ? (long)done + w : r;
+			}
+			w += r;
+			advance(out, r);
+		}
+		advance(in, n);
+		done += (size_t)n;
+		if ((size_t)n < want)
+			break;
+	}
+	return (long)done;
+}
+
+static bool same_domain(uint64_t a, uint64_t b)
+{
+	return a && b && VOS_WORD_DOMAIN(a) == VOS_WORD_DOMAIN(b) && vos_current(a) && vos_current(b);
+}
+
+static bool bad(uint64_t w)
+{
+	return VOS_WORD_KIND(w) == VOS_FD_OURS;
+}
+
+/* --- sendfile ------------------------------------------------------------------------------------------- */
+
+static long sendfile_inside(uint64_t out, uint64_t in, int64_t *off, size_t len)
+{
+	size_t done = 0;
+	long r = 0;
+
+	while (done < len) {
+		r = vos_forward(VOS_OP_sendfile, VOS_WORD_DOMAIN(out),
+				(const uint64_t[6]){ out, in, off ? (uint64_t)*off : (uint64_t)-1,
+						     len - done },
+				NULL);
+		if (r <= 0)
+			break;
+		done += (size_t)r;
+		if (off)
+			*off += r;
+	}
+	if (r == -EPIPE && !done)
+		vos_sigpipe();
+	if (r == -ENOLINK)
+		r = vos_dead(out, true);
+	return done ? (long)done : r;
+}
+
+long vos_sys_sendfile(long out, long in, long off, long len, long a4, long a5)
+{
+	uint64_t wo = vos_fd(out), wi = vos_fd(in);
+	struct end i = { in, wi, (int64_t *)off }, o = { out, wo, NULL };
+
+	(void)a4, (void)a5;
+	if (likely(!wo && !wi))
+		return vos_raw4(SYS_sendfile, out, in, off, len);
+	if (bad(wo) || bad(wi))
+		return -EBADF;
+	if (wi && VOS_WORD_KIND(wi) != VOS_FD_FILE)
+		return -EINVAL;
+	if (off && *(int64_t *)off < 0)
+		return -EINVAL;
+	if (same_domain(wo, wi))
+		return sendfile_inside(wo, wi, (int64_t *)off, (size_t)len);
+	return copy_loop(&i, &o, (size_t)len);
+}
+
+/* --- copy_file_range --------------------------------------------------------------------------------------- */
+
+static bool is_file(long fd, uint64_t w, long *err)
+{
+	struct stat st;
+
+	*err = w ? vos_forward_fd(VOS_OP_fstat, w, (const long[6]){ fd, (long)&st }) :
+		   vos_raw2(SYS_fstat, fd, (long)&st);
+	if (*err)
+		return false;
+	*err = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	return S_ISREG(st.st_mode);
+}
+
+long vos_sys_copy_file_range(long in, long off_in, long out, long off_out, long len, long flags)
+{
+	uint64_t wi = vos_fd(in), wo = vos_fd(out);
+	int64_t *oi = (int64_t *)off_in, *oo = (int64_t *)off_out;
+	long r;
+
+	if (likely(!wi && !wo))
+		return vos_raw6(SYS_copy_file_range, in, off_in, out, off_out, len, flags);
+	if (bad(wi) || bad(wo))
+		return -EBADF;
+	if (flags)
+		return -EINVAL;
+	if (!is_file(in, wi, &r) || !is_file(out, wo, &r))
+		return r;
+	if (!same_domain(wi, wo)) /* as between file systems: callers fall back to read and write */
+		return -EXDEV;
+	r = vos_forward(VOS_OP_copy, VOS_WORD_DOMAIN(wi),
+			(const uint64_t[6]){ wi, oi ? (uint64_t)*oi : (uint64_t)-1, wo,
+					     oo ? (uint64_t)*oo : (uint64_t)-1, (uint64_t)len, 0 },
+			NULL);
+	if (r > 0 && oi)
+		*oi += r;
+	if (r > 0 && oo)
+		*oo += r;
+	return r == -ENOLINK ? -EIO : r;
+}
+
+/* --- splice: one end is a pipe, and pipes are local --------------------------------------------------------- */
+
+static bool is_pipe(long fd)
+{
+	struct stat st;
+
+	return !vos_fd(fd) && !vos_raw2(SYS_fstat, fd, (long)&st) && S_ISFIFO(st.st_mode);
+}
+
+long vos_sys_splice(long in, long off_in, long out, long off_out, long len, long flags)
+{
+	uint64_t wi = vos_fd(in), wo = vos_fd(out);
+	struct end i = { in, wi, (int64_t *)off_in }, o = { out, wo, (int64_t *)off_out };
+
+	if (likely(!wi && !wo))
+		return vos_local(SYS_splice, in, off_in, out, off_out, len, flags);
+	if (bad(wi) || bad(wo))
+		return -EBADF;
+	if (!is_pipe(in) && !is_pipe(out))
+		return -EINVAL;
+	if ((is_pipe(in) && off_in) || (is_pipe(out) && off_out))
+		return -ESPIPE;
+	/* One step: what is read must be written, or it would be lost from a pipe. */
+	return copy_loop(&i, &o, (size_t)len < STEP ? (size_t)len : STEP);
+}
+
+long vos_sys_tee(long in, long out, long len, long flags, long a4, long a5)
+{
+	(void)a4, (void)a5;
+	if (unlikely(vos_fd(in) || vos_fd(out)))
+		return -EINVAL; /* both ends must be pipes */
+	return vos_local(SYS_tee, in, out, len, flags, 0, 0);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* open in all its forms: a route, and for a remote file a handle and a number for it. */
+#define _GNU_SOURCE
+#include "preload/vos.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* What a symlink at the end of the path means to open. */
+static bool nofollow(uint64_t flags)
+{
+	return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+}
+
+static long open_remote(const struct vos_route *r, const struct open_how *how,
+			struct vos_redirect_buf *rd)
+{
+	const uint64_t a[6] = { r->base, (uint64_t)r->path, how->flags, how->mode, how->resolve, 0 };
+	uint8_t inc;
+	long h;
+
+	h = vos_forward(VOS_OP_openat, (unsigned)r->dom, a, rd);
+	if (h < 0)
+		return h == -ENOLINK ? -EIO : h;
+	inc = vos_domain[r->dom].inc;
+	return vos_fd_install(VOS_WORD(h, r->dom, VOS_FD_FILE, inc), 0, how->flags & O_CLOEXEC);
+}
+
+/* @v2: the program's own openat2, whose resolve rules do not go past a redirect. */
+static long do_open(long dirfd, const char *path, const struct open_how *how, bool v2)
+{
+	struct vos_redirect_buf rd;
+	struct vos_route r;
+	bool stop = nofollow(how->flags), again = false;
+	int hops = 0;
+	long res;
+
+	vos_need_init();
+	if (likely(!vos_files_remote && !vos_fdtab.nremote))
+		goto local;
+	res = vos_route(&r, dirfd, path, stop);
+	while (!res) {
+		if (r.dom == VOS_TO_DENY)
+			return -EACCES;
+		if (r.dom == VOS_TO_LOCAL) {
+			if (v2)
+				res = vos_raw4(SYS_openat2, r.dirfd, (long)r.path, (long)how, sizeof(*how));
+			else
+				res = vos_local(SYS_openat, r.dirfd, (long)r.path, (long)how->flags,
+						(long)how->mode, 0, 0);
+			if (res >= 0 || again || !vos_route_again(&r, res, dirfd, path, stop))
+				return res;
+			again = true;
+			res = 0;
+			continue;
+		}
+		res = open_remote(&r, how, &rd);
+		if (res != VOS_REDIRECT)
+			return res;
+		if (how->resolve & (RESOLVE_BENEATH | RESOLVE_NO_XDEV))
+			return -EXDEV;
+		if (how->resolve & RESOLVE_NO_SYMLINKS)
+			return -ELOOP;
+		res = vos_reroute(&r, &rd.r, &hops, stop);
+	}
+	return res;
+local:
+	if (v2)
+		return vos_raw4(SYS_openat2, dirfd, (long)path, (long)how, sizeof(*how));
+	return vos_local(SYS_openat, dirfd, (long)path, (long)how->flags, (long)how->mode, 0, 0);
+}
+
+static long open_flags(long dirfd, long path, long flags, long mode)
+{
+	struct open_how how = { .flags = (uint64_t)(unsigned)flags };
+
+	if (flags & (O_CREAT | __O_TMPFILE))
+		how.mode = (uint64_t)mode & 07777;
+	return do_open(dirfd, (const char *)path, &how, false);
+}
+
+long vos_sys_open(long path, long flags, long mode, long a3, long a4, long a5)
+{
+	(void)a3, (void)a4, (void)a5;
+	return open_flags(AT_FDCWD, path, flags, mode);
+}
+
+long vos_sys_openat(long dirfd, long path, long flags, long mode, long a4, long a5)
+{
+	(void)a4, (void)a5;
+	return open_flags(dirfd, path, flags, mode);
+}
+
+long vos_sys_creat(long path, long mode, long a2, long a3, long a4, long a5)
+{
+	(void)a2, (void)a3, (void)a4, (void)a5;
+	return open_flags(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
+long vos_sys_openat2(long dirfd, long path, long how, long size, long a4, long a5)
+{
+	(void)a4, (void)a5;
+	if (!how || size != sizeof(struct open_how)) /* another version of it: the kernel's to judge */
+		return vos_raw4(SYS_openat2, dirfd, path, how, size);
+	return do_open(dirfd, (const char *)path, (const struct open_how *)how, true);
+}

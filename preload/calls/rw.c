@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * read and write in all their forms. Vectors are flattened; what does not fit one request goes in
+ * several, which end at the first short one, as the kernel's would.
+ */
+#define _GNU_SOURCE
+#include "preload/calls/rw.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define RW_MAX 0x7ffff000ul /* what the kernel moves in one call at most */
+
+/* A program's vector, and how far it has been used. */
+struct cursor {
+	const struct iovec *iov;
+	long n;
+	size_t skip; /* bytes of iov[0] used */
+};
+
+static void gather(struct cursor *v, uint8_t *to, size_t len)
+{
+	while (len) {
+		size_t k = v->iov->iov_len - v->skip;
+
+		k = k < len ? k : len;
+		memcpy(to, (const char *)v->iov->iov_base + v->skip, k);
+		to += k;
+		len -= k;
+		v->skip += k;
+		if (v->skip == v->iov->iov_len) {
+			v->iov++;
+			v->skip = 0;
+		}
+	}
+}
+
+static void scatter(struct cursor *v, const uint8_t *from, size_t len)
+{
+	while (len) {
+		size_t k = v->iov->iov_len - v->skip;
+
+		k = k < len ? k : len;
+		memcpy((char *)v->iov->iov_base + v->skip, from, k);
+		from += k;
+		len -= k;
+		v->skip += k;
+		if (v->skip == v->iov->iov_len) {
+			v->iov++;
+			v->skip = 0;
+		}
+	}
+}
+
+/* One request of at most VOS_IO_MAX bytes. *@asked: how many it was for. */
+static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int flags, bool out,
+		  size_t *asked)
+{
+	struct vos_req q;
+	long r = vos_req_begin(&q, VOS_WORD_DOMAIN(word), out ? VOS_OP_write : VOS_OP_read);
+	struct vos_block *b = out ? &q.out : &q.in;
+
+	if (unlikely(r))
+		return r;
+	r = out ? vos_req_out(&q, len, 1) : vos_req_in(&q, len, 1);
+	if (unlikely(r))
+		goto end;
+	if (len > b->size)
+		len = b->size;
+	*asked = len;
+	q.e->arg[0] = VOS_WORD_HANDLE(word);
+	q.e->arg[1] = VOS_REF(b->off, len);
+	q.e->arg[2] = len;
+	q.e->arg[3] = (uint64_t)off;
+	q.e->arg[4] = (uint64_t)flags;
+	if (out)
+		gather(v, vos_req_out_ptr(&q), len);
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	if (r > (long)len)
+		r = -EPROTO;
+	else if (!out && r > 0)
+		scatter(v, vos_req_in_ptr(&q), (size_t)r);
+end:
+	vos_req_end(&q);
+	return r;
+}
+
+long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags, bool out)
+{
+	struct cursor v = { iov, n, 0 };
+	size_t total = 0, done = 0;
+	long r = 0;
+
+	if (!vos_current(word) || VOS_WORD_KIND(word) == VOS_FD_OURS)
+		return vos_dead(word, true);
+	if (VOS_WORD_KIND(word) == VOS_FD_EPOLL)
+		return -EINVAL;
+	for (long i = 0; i < n; i++) {
+		if (iov[i].iov_len > SSIZE_MAX - total)
+			return -EINVAL;
+		total += iov[i].iov_len;
+	}
+	if (total > RW_MAX)
+		total = RW_MAX;
+	do {
+		size_t asked = 0;
+
+		while (v.n && v.iov < iov + n && !v.iov->iov_len)
+			v.iov++;
+		r = piece(word, &v, total - done, off < 0 ? off : off + (int64_t)done, flags, out, &asked);
+		if (r <= 0)
+			break;
+		done += (size_t)r;
+		if ((size_t)r < asked)
+			break;
+		/* More may come later from what is not a file: do not wait for it. */
+		if (!out && VOS_WORD_KIND(word) == VOS_FD_SOCKET)
+			break;
+	} while (done < total);
+	if (done)
+		return (long)done;
+	if (r == -ENOLINK)
+		return vos_dead(word, true);
+	if (r == -EPIPE && out)
+		vos_sigpipe();
+	return r;
+}
+
+static long one(long nr, long fd, long p, long n, long off, bool out, bool at)
+{
+	const struct iovec iov = { (void *)p, (size_t)n };
+	uint64_t w = vos_fd(fd);
+
+	if (likely(!w))
+		return vos_local(nr, fd, p, n, off, 0, 0);
+	if (at && off < 0)
+		return -EINVAL;
+	if (n < 0)
+		return -EINVAL;
+	return vos_transfer(w, &iov, 1, at ? off : -1, 0, out);
+}
+
+static long vec(long nr, long fd, const long a[6], int64_t off, int flags, bool out)
+{
+	uint64_t w = vos_fd(fd);
+
+	if (likely(!w))
+		return vos_local(nr, fd, a[1], a[2], a[3], a[4], a[5]);
+	if (a[2] < 0 || a[2] > IOV_MAX)
+		return -EINVAL;
+	return vos_transfer(w, (const struct iovec *)a[1], a[2], off, flags, out);
+}
+
+#define UNUSED3 (void)a3, (void)a4, (void)a5
+
+long vos_sys_read(long fd, long p, long n, long a3, long a4, long a5)
+{
+	UNUSED3;
+	return one(SYS_read, fd, p, n, 0, false, false);
+}
+
+long vos_sys_write(long fd, long p, long n, long a3, long a4, long a5)
+{
+	UNUSED3;
+	return one(SYS_write, fd, p, n, 0, true, false);
+}
+
+long vos_sys_pread64(long fd, long p, long n, long off, long a4, long a5)
+{
+	(void)a4, (void)a5;
+	return one(SYS_pread64, fd, p, n, off, false, true);
+}
+
+long vos_sys_pwrite64(long fd, long p, long n, long off, long a4, long a5)
+{
+	(void)a4, (void)a5;
+	return one(SYS_pwrite64, fd, p, n, off, true, true);
+}
+
+#define ARGS (const long[6]){ fd, iov, n, a3, a4, a5 }
+
+long vos_sys_readv(long fd, long iov, long n, long a3, long a4, long a5)
+{
+	return vec(SYS_readv, fd, ARGS, -1, 0, false);
+}
+
+long vos_sys_writev(long fd, long iov, long n, long a3, long a4, long a5)
+{
+	return vec(SYS_writev, fd, ARGS, -1, 0, true);
+}
+
+/* The kernel takes the offset in two halves; on 64 bits the first is all of it. */
+long vos_sys_preadv(long fd, long iov, long n, long a3, long a4, long a5)
+{
+	if (vos_fd(fd) && a3 < 0)
+		return -EINVAL;
+	return vec(SYS_preadv, fd, ARGS, a3, 0, false);
+}
+
+long vos_sys_pwritev(long fd, long iov, long n, long a3, long a4, long a5)
+{
+	if (vos_fd(fd) && a3 < 0)
+		return -EINVAL;
+	return vec(SYS_pwritev, fd, ARGS, a3, 0, true);
+}
+
+long vos_sys_preadv2(long fd, long iov, long n, long a3, long a4, long a5)
+{
+	if (vos_fd(fd) && a3 < -1)
+		return -EINVAL;
+	return vec(SYS_preadv2, fd, ARGS, a3, (int)a5, false);
+}
+
+long vos_sys_pwritev2(long fd, long iov, long n, long a3, long a4, long a5)
+{
+	if (vos_fd(fd) && a3 < -1)
+		return -EINVAL;
+	return vec(SYS_pwritev2, fd, ARGS, a3, (int)a5, true);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The descriptor table: one word for each number, in a mapping as long as the hard limit asks for,
+ * of which only the touched pages exist.
+ */
+#define _GNU_SOURCE
+#include "preload/vos.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#define NUMBERS_MIN (1ul << 12)
+#define NUMBERS_STD (1ul << 20) /* the kernel's own default ceiling */
+#define NUMBERS_MAX (1ul << 30)
+
+struct vos_fdtab vos_fdtab = { .placeholder = -1 };
+
+int vos_fdtab_init(void)
+{
+	struct rlimit lim = { 0, 0 };
+	unsigned long n;
+
+	vos_raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim);
+	n = lim.rlim_max > NUMBERS_STD ? lim.rlim_max : NUMBERS_STD;
+	for (n = n < NUMBERS_MAX ? n : NUMBERS_MAX; n >= NUMBERS_MIN; n /= 2) {
+		long p = vos_raw6(SYS_mmap, 0, (long)(n * sizeof(uint64_t)), PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (p > 0 || p < -4095) {
+			vos_fdtab.word = (_Atomic uint64_t *)p;
+			vos_fdtab.n = n;
+			return 0;
+		}
+	}
+	return -ENOMEM;
+}
+
+/*
+ * What placeholders are duplicates of: a memfd sealed against everything, so that a program that
+ * reaches it without us gets EPERM for a write and end of file for a read, not silence.
+ */
+static int placeholder(void)
+{
+	int fd = vos_fdtab.placeholder;
+
+	if (likely(fd >= 0))
+		return fd;
+	fd = (int)vos_raw2(SYS_memfd_create, (long)"virtuos-placeholder",
+			   MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return fd;
+	vos_raw3(SYS_fcntl, fd, F_ADD_SEALS,
+		 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+	vos_fdtab.placeholder = vos_fd_hide(fd);
+	return vos_fdtab.placeholder;
+}
+
+void vos_fd_set(long fd, uint64_t word)
+{
+	uint64_t old;
+
+	if ((unsigned long)fd >= vos_fdtab.n)
+		return;
+	/* Release: pairs with vos_fd(). */
+	old = atomic_exchange_explicit(&vos_fdtab.word[fd], word, memory_order_acq_rel);
+	if (VOS_WORD_KIND(word) == VOS_FD_OURS || VOS_WORD_KIND(old) == VOS_FD_OURS)
+		return;
+	if (!old && word)
+		atomic_fetch_add_explicit(&vos_fdtab.nremote, 1, memory_order_relaxed);
+	else if (old && !word)
+		atomic_fetch_sub_explicit(&vos_fdtab.nremote, 1, memory_order_relaxed);
+}
+
+static void drop_handle(uint64_t word)
+{
+	if (vos_current(word))
+		vos_req_simple(VOS_WORD_DOMAIN(word), VOS_OP_close, VOS_WORD_HANDLE(word), 0, 0);
+}
+
+long vos_fd_install(uint64_t word, long min, bool cloexec)
+{
+	long fd = placeholder();
+
+	if (fd >= 0)
+		fd = vos_raw3(SYS_fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, min);
+	if (fd >= 0 && (unsigned long)fd >= vos_fdtab.n) {
+		vos_raw1(SYS_close, fd);
+		fd = -EMFILE;
+	}
+	if (fd < 0)
+		drop_handle(word);
+	else
+		vos_fd_set(fd, word);
+	return fd;
+}
+
+long vos_fd_replace(long fd, uint64_t word, bool cloexec)
+{
+	long r = placeholder();
+
+	if (r >= 0 && (unsigned long)fd >= vos_fdtab.n)
+		r = -EBADF;
+	if (r >= 0)
+		r = vos_raw3(SYS_dup3, r, fd, cloexec ? O_CLOEXEC : 0);
+	if (r < 0)
+		drop_handle(word);
+	else
+		vos_fd_set(fd, word);
+	return r;
+}
+
+bool vos_fd_internal(long fd)
+{
+	return VOS_WORD_KIND(vos_fd(fd)) == VOS_FD_OURS;
+}
+
+void vos_fd_ours(int fd)
+{
+	vos_fd_set(fd, VOS_WORD(0, 0, VOS_FD_OURS, 0));
+}
+
+int vos_fd_hide(int fd)
+{
+	struct rlimit lim = { 1024, 1024 };
+	unsigned long top;
+	long to = -1;
+
+	vos_raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim);
+	top = lim.rlim_cur < vos_fdtab.n ? lim.rlim_cur : vos_fdtab.n;
+	if (top > 64)
+		to = vos_raw3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, (long)top - 32);
+	if (to >= 0) {
+		vos_raw1(SYS_close, fd);
+		fd = (int)to;
+	}
+	vos_fd_ours(fd);
+	return fd;
+}

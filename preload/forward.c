@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Marshalling by the table of ops: which arguments are handles, paths, data going out or coming in.
+ * Data lies in one block for each direction, each piece aligned to 8 bytes; a path call has room for
+ * a redirect at the end of the incoming one.
+ */
+#define _GNU_SOURCE
+#include "preload/vos.h"
+#include "ring/calls_table.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define ALIGN8(n)     (((n) + 7) & ~(size_t)7)
+#define REDIRECT_MIN  (sizeof(struct vos_redirect) + 512)
+
+struct sizes {
+	size_t out, in, redirect; /* redirect: part of in */
+	size_t len[6];
+};
+
+static bool has_path(const struct vos_op_desc *d)
+{
+	for (int i = 0; i < 6; i++)
+		if (VOS_ARG_KIND(d->arg[i]) == VOS_K_A)
+			return true;
+	return false;
+}
+
+static long measure(const struct vos_op_desc *d, const uint64_t a[6], struct sizes *s)
+{
+	s->out = s->in = s->redirect = 0;
+	for (int i = 0; i < 6; i++) {
+		vos_arg_t arg = d->arg[i];
+		size_t n = 0;
+
+		if (!a[i])
+			continue;
+		switch (VOS_ARG_KIND(arg)) {
+		case VOS_K_P:
+		case VOS_K_S:
+			n = strlen((const char *)a[i]) + 1;
+			if (n > VOS_PATH_MAX)
+				return -ENAMETOOLONG;
+			s->out += ALIGN8(n);
+			break;
+		case VOS_K_I:
+			n = a[VOS_ARG_N(arg)];
+			if (n > VOS_IO_MAX / 2)
+				return -E2BIG;
+			s->out += ALIGN8(n);
+			break;
+		case VOS_K_IF:
+			n = VOS_ARG_N(arg);
+			s->out += ALIGN8(n);
+			break;
+		case VOS_K_O:
+			n = a[VOS_ARG_N(arg)];
+			if (n > VOS_IO_MAX / 2)
+				n = VOS_IO_MAX / 2;
+			s->in += ALIGN8(n);
+			break;
+		case VOS_K_OF:
+			n = VOS_ARG_N(arg);
+			s->in += ALIGN8(n);
+			break;
+		default:
+			break;
+		}
+		s->len[i] = n;
+	}
+	if (has_path(d))
+		s->redirect = REDIRECT_MIN;
+	return 0;
+}
+
+static void fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t a[6],
+		 const struct sizes *s, const uint8_t *back[6])
+{
+	size_t out = 0, in = 0;
+
+	for (int i = 0; i < 6; i++) {
+		vos_arg_t arg = d->arg[i];
+
+		q->e->arg[i] = a[i];
+		back[i] = NULL;
+		switch (VOS_ARG_KIND(arg)) {
+		case VOS_K_H:
+			q->e->arg[i] = VOS_WORD_HANDLE(a[i]);
+			break;
+		case VOS_K_P:
+		case VOS_K_S:
+		case VOS_K_I:
+		case VOS_K_IF:
+			if (!a[i]) {
+				q->e->arg[i] = VOS_REF_NULL;
+				break;
+			}
+			memcpy(vos_req_out_ptr(q) + out, (const void *)a[i], s->len[i]);
+			q->e->arg[i] = VOS_REF(q->out.off + out, s->len[i]);
+			out += ALIGN8(s->len[i]);
+			break;
+		case VOS_K_O:
+		case VOS_K_OF:
+			if (!a[i]) {
+				q->e->arg[i] = VOS_REF_NULL;
+				break;
+			}
+			back[i] = vos_req_in_ptr(q) + in;
+			q->e->arg[i] = VOS_REF(q->in.off + in, s->len[i]);
+			in += ALIGN8(s->len[i]);
+			break;
+		default:
+			break;
+		}
+	}
+	if (s->redirect)
+		q->e->result = (int64_t)VOS_REF(q->in.off + in, q->in.size - in);
+}
+
+static void copy_back(const struct vos_op_desc *d, const uint64_t a[6], const struct sizes *s,
+		      const uint8_t *back[6], long r)
+{
+	for (int i = 0; i < 6; i++) {
+		size_t n = s->len[i];
+
+		if (!back[i])
+			continue;
+		if (VOS_ARG_KIND(d->arg[i]) == VOS_K_O && (size_t)r < n)
+			n = (size_t)r;
+		memcpy((void *)a[i], back[i], n);
+	}
+}
+
+/* Read once, checked, copied: the service may change it at any time. */
+static long take_redirect(const struct vos_req *q, struct vos_redirect_buf *rd)
+{
+	const struct vos_redirect *r =
+		(const struct vos_redirect *)(vos_req_in_ptr(q) + q->in.size - q->redirect_size);
+	uint32_t n = *(volatile const uint32_t *)&r->len;
+
+	if (n >= VOS_PATH_MAX || n + sizeof(*r) + 1 > q->redirect_size)
+		return -EPROTO;
+	rd->r.which = *(volatile const uint32_t *)&r->which;
+	rd->r.root = *(volatile const uint32_t *)&r->root;
+	rd->r.len = n;
+	memcpy(rd->r.path, r->path, n);
+	rd->r.path[n] = 0;
+	return rd->r.which > 1 || strlen(rd->r.path) != n ? -EPROTO : VOS_REDIRECT;
+}
+
+/* Calls that the kernel never restarts after a handler has run. */
+static enum vos_wait wait_of(enum vos_op op)
+{
+	switch (op) {
+	case VOS_OP_poll:
+	case VOS_OP_epoll_wait:
+		return VOS_WAIT_ONCE;
+	default:
+		return VOS_WAIT_RESTART;
+	}
+}
+
+long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6], struct vos_redirect_buf *rd)
+{
+	const struct vos_op_desc *d = &vos_ops[op];
+	const uint8_t *back[6];
+	struct sizes s;
+	struct vos_req q;
+	long r = measure(d, a, &s);
+
+	if (r)
+		return r;
+	r = vos_req_begin(&q, dom, op);
+	if (r)
+		return r;
+	if (s.out)
+		r = vos_req_out(&q, s.out, s.out);
+	if (!r && s.in + s.redirect)
+		r = vos_req_in(&q, s.in + s.redirect, s.in + s.redirect);
+	if (r)
+		goto out;
+	q.redirect_size = q.in.size - s.in;
+	fill(d, &q, a, &s, back);
+	r = vos_req_run(&q, wait_of(op));
+	if (r >= 0)
+		copy_back(d, a, &s, back, r);
+	else if (r == VOS_REDIRECT)
+		r = rd && s.redirect ? take_redirect(&q, rd) : -EPROTO;
+out:
+	vos_req_end(&q);
+	return r;
+}
+
+long vos_forward_fd(enum vos_op op, uint64_t word, const long a[6])
+{
+	uint64_t b[6];
+	long r;
+
+	if (!vos_current(word) || VOS_WORD_KIND(word) == VOS_FD_OURS)
+		return vos_dead(word, false);
+	for (int i = 0; i < 6; i++)
+		b[i] = (uint64_t)a[i];
+	b[0] = word;
+	r = vos_forward(op, VOS_WORD_DOMAIN(word), b, NULL);
+	return r == -ENOLINK ? vos_dead(word, false) : r;
+}
+
+/* --- paths ------------------------------------------------------------------------------------------ */
+
+static bool nofollow(enum vos_op op, const long a[6], int which)
+{
+	switch (op) {
+	case VOS_OP_newfstatat:
+	case VOS_OP_faccessat2:
+	case VOS_OP_utimensat:
+		return a[3] & AT_SYMLINK_NOFOLLOW;
+	case VOS_OP_statx:
+		return a[2] & AT_SYMLINK_NOFOLLOW;
+	case VOS_OP_fchownat:
+		return a[4] & AT_SYMLINK_NOFOLLOW;
+	case VOS_OP_linkat:
+		return which || !(a[4] & AT_SYMLINK_FOLLOW);
+	case VOS_OP_fchmodat:
+	case VOS_OP_truncate:
+	case VOS_OP_statfs:
+	case VOS_OP_setxattr:
+	case VOS_OP_getxattr:
+	case VOS_OP_listxattr:
+	case VOS_OP_removexattr:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* System calls on one path that know no directory: their op has one all the same, AT_FDCWD. */
+static bool without_dir(enum vos_op op)
+{
+	return op == VOS_OP_truncate || op == VOS_OP_statfs ||
+	       (op >= VOS_OP_setxattr && op <= VOS_OP_lremovexattr);
+}
+
+static long local_call(enum vos_op op, const long a[6], const int at[2], int n,
+		       const struct vos_route r[2])
+{
+	long b[6];
+
+	memcpy(b, a, sizeof(b));
+	for (int i = 0; i < n; i++) {
+		b[at[i]] = r[i].dirfd;
+		b[at[i] + 1] = (long)r[i].path;
+	}
+	if (without_dir(op))
+		return vos_raw5(vos_ops[op].nr, b[1], b[2], b[3], b[4], b[5]);
+	return vos_raw6(vos_ops[op].nr, b[0], b[1], b[2], b[3], b[4], b[5]);
+}
+
+static long remote_call(enum vos_op op, const long a[6], const int at[2], int n,
+			const struct vos_route r[2], struct vos_redirect_buf *rd)
+{
+	uint64_t b[6];
+
+	for (int i = 0; i < 6; i++)
+		b[i] = (uint64_t)a[i];
+	for (int i = 0; i < n; i++) {
+		b[at[i]] = r[i].base;
+		b[at[i] + 1] = (uint64_t)r[i].path;
+	}
+	return vos_forward(op, (unsigned)r[0].dom, b, rd);
+}
+
+static int path_args(enum vos_op op, int at[2])
+{
+	int n = 0;
+
+	for (int i = 0; i < 6 && n < 2; i++)
+		if (VOS_ARG_KIND(vos_ops[op].arg[i]) == VOS_K_A)
+			at[n++] = i;
+	return n;
+}
+
+long vos_forward_at(enum vos_op op, const long a[6])
+{
+	struct vos_route route[2];
+	struct vos_redirect_buf rd;
+	int at[2], n = path_args(op, at), hops = 0;
+	bool again = false;
+	long r;
+
+	if (likely(!vos_files_remote && !vos_fdtab.nremote)) {
+		if (without_dir(op))
+			return vos_raw5(vos_ops[op].nr, a[1], a[2], a[3], a[4], a[5]);
+		return vos_raw6(vos_ops[op].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	}
+	for (int i = 0; i < n; i++) {
+		r = vos_route(&route[i], a[at[i]], (const char *)a[at[i] + 1], nofollow(op, a, i));
+		if (r)
+			return r;
+	}
+	for (;;) {
+		if (route[0].dom == VOS_TO_DENY || (n > 1 && route[1].dom == VOS_TO_DENY))
+			return -EACCES;
+		if (n > 1 && route[0].dom != route[1].dom)
+			return -EXDEV;
+		if (route[0].dom == VOS_TO_LOCAL) {
+			r = local_call(op, a, at, n, route);
+			for (int i = 0; r < 0 && i < n && !again; i++)
+				again = vos_route_again(&route[i], r, a[at[i]],
+							(const char *)a[at[i] + 1], nofollow(op, a, i));
+			if (!again || hops++)
+				return r;
+			continue;
+		}
+		r = remote_call(op, a, at, n, route, &rd);
+		if (r != VOS_REDIRECT)
+			return r == -ENOLINK ? -EIO : r;
+		r = vos_reroute(&route[n > 1 ? rd.r.which : 0], &rd.r, &hops, nofollow(op, a, (int)rd.r.which));
+		if (r)
+			return r;
+	}
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Start. Until vos_init() is done every handler makes the plain system call, so that nothing can
+ * recurse into us: not the dynamic linker, not an allocator that reads a file in its first malloc.
+ * The constructor runs vos_init(); a constructor of another library that calls us first runs it
+ * earlier.
+ */
+#define _GNU_SOURCE
+#include "preload/patch.h"
+#include "preload/vos.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+
+void vos_dispatch_wanted(unsigned long *bitmap) HIDDEN;
+void vos_process_init(void) HIDDEN __attribute__((weak));
+void vos_resolver_init(void) HIDDEN __attribute__((weak));
+void vos_inherit(void) HIDDEN __attribute__((weak));
+
+void vos_say(const char *first, ...)
+{
+	char line[512] = "virtuos: ";
+	size_t n = strlen(line);
+	va_list ap;
+
+	va_start(ap, first);
+	for (const char *s = first; s; s = va_arg(ap, const char *)) {
+		size_t k = strnlen(s, sizeof(line) - 2 - n);
+
+		memcpy(line + n, s, k);
+		n += k;
+	}
+	va_end(ap);
+	line[n++] = '\n';
+	vos_raw3(SYS_write, 2, (long)line, (long)n);
+}
+
+void vos_die(int status)
+{
+	for (;;)
+		vos_raw1(SYS_exit_group, status);
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static const char *decimal(char buf[16], int n)
+{
+	char *p = buf + 15;
+
+	*p = 0;
+	do
+		*--p = (char)('0' + n % 10);
+	while (n /= 10);
+	return p;
+}
+
+static void config_error(const char *file, const struct vos_config_error *e)
+{
+	char digits[16];
+
+	if (e->line > 0)
+		vos_say(file, ":", decimal(digits, e->line), ": ", e->text, NULL);
+	else
+		vos_say(file, ": ", e->text, NULL);
+	vos_die(127);
+}
+
+/* False: there is no configuration, everything is local. */
+static bool load_config(bool secure)
+{
+	const char *file = secure ? NULL : getenv("VIRTUOS_CONFIG");
+	const char *name = (const char *)getauxval(AT_EXECFN);
+	struct vos_config_error err = { 0 };
+	char exe[VOS_PATH_MAX];
+	bool asked = file && *file;
+	long n = vos_raw3(SYS_readlink, (long)"/proc/self/exe", (long)exe, sizeof(exe) - 1);
+	int r;
+
+	exe[n > 0 ? n : 0] = 0;
+	if (!asked)
+		file = VOS_CONFIG_DEFAULT;
+	r = vos_config_load(&vos_config, file, name ? base_name(name) : "", exe, &err);
+	if (r == -ENOENT && !asked && (secure || !getenv("VIRTUOS_REQUIRE")))
+		return false;
+	if (!r && !secure) {
+		r = vos_config_env(&vos_config, &err);
+		if (r)
+			file = "environment";
+	}
+	if (r)
+		config_error(file, &err);
+	return true;
+}
+
+static bool anything_remote(void)
+{
+	for (int i = 0; i < VOS_NCLASSES; i++)
+		if (vos_config.class_to[i] != VOS_TO_LOCAL)
+			return true;
+	return vos_files_remote;
+}
+
+static void patch_libc(void)
+{
+	unsigned long want[8] = { 0 };
+	char digits[16];
+	int r;
+
+	if (vos_config.libc_patch == VOS_PATCH_OFF)
+		return;
+	vos_dispatch_wanted(want);
+	r = vos_libc_patch(want);
+	if (r > 0 || vos_config.libc_patch == VOS_PATCH_AUTO)
+		return;
+	vos_say("libc_patch = require, but libc cannot be patched: error ", decimal(digits, -r), NULL);
+	vos_die(127);
+}
+
+static int hide_fd(int fd)
+{
+	return vos_fd_hide(fd);
+}
+
+void vos_init(void)
+{
+	if (vos_stage != VOS_STAGE_RAW)
+		return;
+	vos_stage = VOS_STAGE_STARTING;
+	for (int i = 0; i < VOS_NCLASSES; i++)
+		vos_config.class_to[i] = VOS_TO_LOCAL;
+	if (!load_config(getauxval(AT_SECURE)))
+		goto ready;
+	vos_route_init();
+	if (!anything_remote())
+		goto ready;
+	if (vos_fdtab_init()) {
+		vos_say("no memory for the descriptor table", NULL);
+		vos_die(127);
+	}
+	vos_chan_hide_fd = hide_fd;
+	patch_libc();
+	if (vos_resolver_init)
+		vos_resolver_init();
+	if (vos_inherit)
+		vos_inherit();
+ready:
+	if (vos_process_init)
+		vos_process_init();
+	vos_stage = VOS_STAGE_READY;
+}
+
+__attribute__((constructor(101))) static void start(void)
+{
+	vos_init();
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the library.
+ *
+ * We are a guest in somebody's program: no malloc, no stdio, no libc function that we wrap
+ * ourselves, no lock held across fork, and nothing but raw system calls until vos_init() is done.
+ * Functions return what the kernel would: a result or -errno; only exported wrappers set errno.
+ *
+ * How a call goes: an exported wrapper (wrap.c, from libc.def), the system call hook of a patched
+ * libc, or syscall() all end in the handler of the system call, vos_sys_<name>(). It finds out where
+ * the call belongs (the descriptor table, or the route of a path) and either lets the kernel do it
+ * or forwards it: forward.c marshals by the table of ops, request.c posts and waits.
+ */
+#ifndef VOS_H
+#define VOS_H
+
+#include "preload/config.h"
+#include "ring/abi.h"
+#include "ring/calls.h"
+#include "ring/chan.h"
+#include "ring/raw.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define HIDDEN	    __attribute__((visibility("hidden")))
+
+/* --- descriptors: fdtab.c ------------------------------------------------------------------------ */
+
+/*
+ * One word for each number. 0: a local descriptor, nothing of ours. Otherwise
+ *	bits 0-47	handle in the domain (VOS_FD_EPOLL: number of the companion, see epoll.c)
+ *	bits 48-50	domain
+ *	bits 51-54	kind
+ *	bits 56-63	incarnation of the channel that gave the handle, 1 .. 255
+ * The number itself is held by a placeholder: a real descriptor, duplicate of one of ours, so that
+ * the kernel goes on doing all that it does with numbers.
+ */
+enum vos_fd_kind {
+	VOS_FD_LOCAL,
+	VOS_FD_FILE,
+	VOS_FD_SOCKET,
+	VOS_FD_EPOLL,
+	VOS_FD_OURS = 15, /* a descriptor of the library itself: EBADF for the program */
+};
+
+#define VOS_WORD(handle, dom, kind, inc)                                                           \
+	((uint64_t)(handle) | (uint64_t)(dom) << 48 | (uint64_t)(kind) << 51 | (uint64_t)(inc) << 56)
+#define VOS_WORD_HANDLE(w) ((w) & VOS_HANDLE_MASK)
+#define VOS_WORD_DOMAIN(w) ((unsigned)((w) >> 48) & 7)
+#define VOS_WORD_KIND(w)   ((enum vos_fd_kind)((w) >> 51 & 15))
+#define VOS_WORD_INC(w)	   ((uint8_t)((w) >> 56))
+
+struct vos_fdtab {
+	_Atomic uint64_t *word;
+	unsigned long n;	/* 0 before vos_init() */
+	_Atomic int nremote;	/* numbers that are not local */
+	int placeholder;	/* what placeholders are duplicates of; -1: none yet */
+};
+extern struct vos_fdtab vos_fdtab HIDDEN;
+
+static inline uint64_t vos_fd(long fd)
+{
+	/* Acquire: pairs with vos_fd_set(). A negative number is a large one. */
+	if (likely((unsigned long)(unsigned)fd < vos_fdtab.n))
+		return atomic_load_explicit(&vos_fdtab.word[(unsigned)fd], memory_order_acquire);
+	return 0;
+}
+
+int vos_fdtab_init(void) HIDDEN;
+/* The lowest free number (at least @min) for @word; closes the handle if there is none. */
+long vos_fd_install(uint64_t word, long min, bool cloexec) HIDDEN;
+/* Give the number @fd, which already holds a placeholder, its word; 0 takes the word away. */
+void vos_fd_set(long fd, uint64_t word) HIDDEN;
+/* Make @fd (open or not) a placeholder with @word, as dup3 would. fd or -errno. */
+long vos_fd_replace(long fd, uint64_t word, bool cloexec) HIDDEN;
+/* Is this number one of our own descriptors? The program must not see or close them. */
+bool vos_fd_internal(long fd) HIDDEN;
+/* Move a descriptor of ours to a number out of the way. */
+int vos_fd_hide(int fd) HIDDEN;
+/* It stays where it is, but is ours. */
+void vos_fd_ours(int fd) HIDDEN;
+
+/* --- domains: domain.c ------------------------------------------------------------------------------ */
+
+struct vos_domain {
+	struct vos_chan *_Atomic chan; /* NULL: not attached */
+	uint8_t inc;		       /* incarnation of chan */
+	uint32_t nroots;	       /* roots named so far in this incarnation */
+	uint8_t root_prefix[VOS_MAX_PREFIXES]; /* prefix that each root belongs to */
+	uint64_t ticket[2];	       /* what our parent left for us; 0: nothing */
+};
+
+extern struct vos_config vos_config HIDDEN;
+extern struct vos_domain vos_domain[VOS_MAX_DOMAINS] HIDDEN;
+
+/* The channel, attached if need be. NULL: *@err says why. */
+struct vos_chan *vos_domain_chan(unsigned dom, long *err) HIDDEN;
+/* After -ENOLINK: drop the channel, so that the next call attaches again. */
+void vos_domain_lost(unsigned dom, struct vos_chan *c) HIDDEN;
+/* Number of the root for prefix @p in its domain, named if need be; -errno. */
+long vos_domain_root(int p) HIDDEN;
+/* In a fork child: every channel was the parent's. */
+void vos_domain_forked(void) HIDDEN;
+
+/* This thread's identity; refreshed after fork. */
+int vos_tid(void) HIDDEN;
+int vos_pid(void) HIDDEN;
+
+/* --- requests: request.c ------------------------------------------------------------------------------- */
+
+/*
+ * One forwarded call from begin to end. Between the two the entry may be filled in:
+ *	if (!(r = vos_req_begin(&q, dom, VOS_OP_x))) {
+ *		q.e->arg[0] = ...; r = vos_req_run(&q, VOS_WAIT_RESTART); ... vos_req_end(&q); }
+ */
+struct vos_req {
+	struct vos_chan *c;
+	struct vos_lane *l;
+	struct vos_entry *e;
+	int slot;
+	unsigned dom;
+	bool skipped;
+	struct vos_block out, in; /* size 0: not taken */
+	size_t redirect_size;	  /* room for a redirect at the end of in */
+};
+
+/* 0, or -errno: no channel, no lane. */
+long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op) HIDDEN;
+/* Room in the program's / the service's area, at least @min and if possible @want bytes. */
+long vos_req_out(struct vos_req *q, size_t want, size_t min) HIDDEN;
+long vos_req_in(struct vos_req *q, size_t want, size_t min) HIDDEN;
+static inline uint8_t *vos_req_out_ptr(const struct vos_req *q)
+{
+	return q->c->program + q->out.off;
+}
+static inline uint8_t *vos_req_in_ptr(const struct vos_req *q)
+{
+	return q->c->service + q->in.off;
+}
+/* Post and wait: the result, -EINTR (cancelled for a signal), or -ENOLINK (the service died). */
+long vos_req_run(struct vos_req *q, enum vos_wait how) HIDDEN;
+/* The two halves, for calls that wait for something else meanwhile. */
+void vos_req_post(struct vos_req *q) HIDDEN;
+long vos_req_collect(struct vos_req *q) HIDDEN; /* cancels if it is not done */
+void vos_req_end(struct vos_req *q) HIDDEN;
+
+/* A request without data. */
+long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint64_t a2) HIDDEN;
+
+/* The errno for a descriptor whose service is gone: the word says what it was. */
+long vos_dead(uint64_t word, bool transfer) HIDDEN;
+/* Is the word of the present incarnation of its domain? */
+static inline bool vos_current(uint64_t w)
+{
+	return likely(vos_domain[VOS_WORD_DOMAIN(w)].inc == VOS_WORD_INC(w));
+}
+
+/* --- marshalling by the table: forward.c ------------------------------------------------------------------- */
+
+/*
+ * Forward @op with the system call's arguments @a. Handles and bases must have been put in place of
+ * descriptors already: H arguments are words of the descriptor table, A arguments bases.
+ * VOS_REDIRECT: *@rd (VOS_PATH_MAX + 16 bytes) says where the path went.
+ */
+struct vos_redirect_buf {
+	struct vos_redirect r;
+	char space[VOS_PATH_MAX];
+};
+long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6], struct vos_redirect_buf *rd) HIDDEN;
+/* The generic handlers behind VOS_FD and VOS_AT rows. */
+long vos_forward_fd(enum vos_op op, uint64_t word, const long a[6]) HIDDEN;
+long vos_forward_at(enum vos_op op, const long a[6]) HIDDEN;
+
+/* --- paths: route.c ------------------------------------------------------------------------------------------ */
+
+struct vos_route {
+	int dom;	    /* VOS_TO_LOCAL: the kernel's; VOS_TO_DENY; else a domain */
+	int prefix;	    /* index in the configuration, or -1 */
+	uint64_t base;	    /* base for the domain */
+	long dirfd;	    /* for local: directory and path to use */
+	const char *path;   /* remaining path, in buf or the caller's */
+	char buf[VOS_PATH_MAX];
+};
+
+/*
+ * Where the path belongs that starts at @dirfd. @nofollow: the call acts on a symlink that the path
+ * ends in, not on what it points to. 0 or -errno.
+ */
+long vos_route(struct vos_route *r, long dirfd, const char *path, bool nofollow) HIDDEN;
+/* Follow a redirect of a call to @dom: the new route, or -ELOOP after too many (*@n counts). */
+long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, bool nofollow) HIDDEN;
+/*
+ * After a local call failed with @err: did symlinks lead its path into a prefix? Then *@r is the
+ * way there, and the call is to be made again.
+ */
+bool vos_route_again(struct vos_route *r, long err, long dirfd, const char *path, bool nofollow) HIDDEN;
+void vos_route_init(void) HIDDEN;
+/* Is any file class remote in this program? */
+extern bool vos_files_remote HIDDEN;
+
+/* The working directory: in a domain, or -1 when the kernel's is right. */
+extern int vos_cwd_domain HIDDEN;
+extern int vos_cwd_prefix HIDDEN;
+
+/* --- start, dispatch --------------------------------------------------------------------------------------------- */
+
+enum vos_stage { VOS_STAGE_RAW, VOS_STAGE_STARTING, VOS_STAGE_READY };
+extern enum vos_stage vos_stage HIDDEN;
+void vos_init(void) HIDDEN;
+static inline void vos_need_init(void)
+{
+	if (unlikely(vos_stage == VOS_STAGE_RAW))
+		vos_init();
+}
+
+/* A message for the user on descriptor 2, without stdio: the strings up to NULL. */
+void vos_say(const char *first, ...) HIDDEN __attribute__((sentinel));
+void vos_die(int status) HIDDEN __attribute__((noreturn));
+
+typedef long (*vos_handler)(long, long, long, long, long, long);
+/* Handle system call @nr or have the kernel do it. */
+long vos_dispatch(long nr, long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
+
+#define VOS_FD(name)                                                                               \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
+#define VOS_AT(name)                                                                               \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
+#define VOS_SYS(name)                                                                              \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
+#include "ring/calls.def"
+
+/*
+ * A local call that is a cancellation point: like the kernel's, but a thread blocked in it can be
+ * cancelled, as in libc.
+ */
+long vos_local(long nr, long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
+
+/* As the kernel does when a write finds nobody to read. */
+void vos_sigpipe(void) HIDDEN;
+/* The last number of an epoll with companions was closed; another number for it: its word. */
+void vos_epoll_closed(uint64_t word) HIDDEN;
+uint64_t vos_epoll_duped(uint64_t word) HIDDEN;
+
+/* Set while this thread is inside libc's resolver: its sockets are of class dns. */
+extern __thread int vos_in_resolver HIDDEN __attribute__((tls_model("initial-exec")));
+
+#endif

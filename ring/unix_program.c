@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* The transport between processes of one machine, the program's side. See ring/abi.h, "Attach". */
+#define _GNU_SOURCE
+#include "ring/chan.h"
+#include "ring/raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+static long send_fd(int sock, const void *data, size_t len, int fd)
+{
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .h = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec iov = { (void *)data, len };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = CMSG_LEN(sizeof(int)) };
+
+	*(int *)CMSG_DATA(&control.h) = fd;
+	return vos_raw3(SYS_sendmsg, sock, (long)&m, MSG_NOSIGNAL);
+}
+
+static int dial(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	size_t n = 0;
+	long fd, r;
+
+	while (path[n] && n < sizeof(sun.sun_path) - 1) {
+		sun.sun_path[n] = path[n];
+		n++;
+	}
+	if (path[n])
+		return -ENAMETOOLONG;
+	fd = vos_raw3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return (int)fd;
+	do
+		r = vos_raw3(SYS_connect, fd, (long)&sun, sizeof(sun));
+	while (r == -EINTR);
+	if (!r)
+		return (int)fd;
+	vos_raw1(SYS_close, fd);
+	return (int)r;
+}
+
+static int exchange(int sock, int memory, const struct vos_hello *h, struct vos_welcome *w)
+{
+	long r;
+
+	if (memory >= 0)
+		r = send_fd(sock, h, sizeof(*h), memory);
+	else
+		r = vos_raw6(SYS_sendto, sock, (long)h, sizeof(*h), MSG_NOSIGNAL, 0, 0);
+	if (r < 0)
+		return (int)r;
+	do
+		r = vos_raw6(SYS_recvfrom, sock, (long)w, sizeof(*w), 0, 0, 0);
+	while (r == -EINTR);
+	if (r < 0)
+		return (int)r;
+	if (r != sizeof(*w) || w->magic != VOS_MAGIC)
+		return -EPROTO;
+	if (w->error)
+		return w->error < 0 && w->error > -4096 ? w->error : -EPROTO;
+	return w->version == VOS_VERSION ? 0 : -EPROTONOSUPPORT;
+}
+
+static int stay(int fd)
+{
+	return fd;
+}
+
+int (*vos_chan_hide_fd)(int fd) = stay;
+
+static int unix_attach(struct vos_chan *c, int memory, const char *path, struct vos_hello *h,
+		       struct vos_welcome *w)
+{
+	int sock = dial(path);
+	int r;
+
+	if (sock < 0)
+		return sock;
+	r = exchange(sock, memory, h, w);
+	if (r || memory < 0) {
+		vos_raw1(SYS_close, sock);
+		return r;
+	}
+	c->bell = vos_chan_hide_fd(sock);
+	/* Acquire: the service wrote the guard before it answered. */
+	c->guard = atomic_load(&c->sh->guard);
+	c->session[0] = w->session[0];
+	c->session[1] = w->session[1];
+	return 0;
+}
+
+static void unix_ring(struct vos_chan *c)
+{
+	const uint8_t bell = VOS_TAG_BELL;
+	/* A full socket holds enough rings already. */
+	long r = vos_raw6(SYS_sendto, c->bell, (long)&bell, 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+
+	if (r < 0 && r != -EAGAIN && r != -EINTR)
+		vos_chan_kill(c);
+}
+
+static int unix_wake_fd(struct vos_chan *c, struct vos_lane *l)
+{
+	struct vos_wake_fd m = { VOS_TAG_WAKE_FD, 0, l->index };
+	long fd, r;
+
+	if (l->wake_fd >= 0)
+		return 0;
+	fd = vos_raw2(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return (int)fd;
+	r = send_fd(c->bell, &m, sizeof(m), (int)fd);
+	if (r < 0) {
+		vos_raw1(SYS_close, fd);
+		return (int)r;
+	}
+	l->wake_fd = vos_chan_hide_fd((int)fd);
+	return 0;
+}
+
+const struct vos_transport vos_transport_unix = {
+	.scheme = "unix:",
+	.attach = unix_attach,
+	.ring = unix_ring,
+	.wake_fd = unix_wake_fd,
+};

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a call in the service:
+ *
+ *   call_take	the driver copies a posted entry, once, and decodes its arguments by the table
+ *   call_run	runs it: the system call of the row, or the row's own function
+ *   then	call_finish		the answer goes into the entry, the thread is woken
+ *	or	park_add		it would block: call_retry runs it again when it may not
+ *	or	pool_add		it blocks: a thread of the pool runs it
+ *
+ * What a program sends is checked here and nowhere else: numbers of handles, blocks and ops, and
+ * strings that end. An argument that no honest library sends ends the client.
+ */
+#define _GNU_SOURCE
+#include "svcd/svcd.h"
+#include "ring/calls_table.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const call_fn own[VOS_NOPS] = {
+#define VOS_OP(name, nr, run, ...) VOS_OWN_##run(name)
+#define VOS_OWN_OWN(name)    [VOS_OP_##name] = svcd_call_##name,
+#define VOS_OWN_INLINE(name)
+#define VOS_OWN_BLOCK(name)
+#define VOS_OWN_PATH(name)
+#define VOS_OWN_POOL(name)
+#include "ring/calls.def"
+};
+
+/* Calls for which the caller's rights make no difference: they had to be had before. */
+static bool needs_ident(uint16_t op)
+{
+	switch (op) {
+	case VOS_OP_nop:
+	case VOS_OP_read:
+	case VOS_OP_recv:
+	case VOS_OP_lseek:
+	case VOS_OP_fstat:
+	case VOS_OP_poll:
+	case VOS_OP_epoll_wait:
+	case VOS_OP_cancel:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* --- blocks ------------------------------------------------------------------------------------ */
+
+static bool in_data(uint64_t ref, size_t start, size_t end, uint32_t *len)
+{
+	uint32_t off = VOS_REF_OFF(ref);
+
+	*len = VOS_REF_LEN(ref);
+	return off >= start && off <= end && *len <= end - off;
+}
+
+void *call_in_block(struct client *cl, uint64_t ref, uint32_t *len)
+{
+	if (!in_data(ref, VOS_SERVICE_DATA(cl->nlanes), VOS_SERVICE_SIZE(cl->nlanes, cl->pool), len))
+		return NULL;
+	return cl->service + VOS_REF_OFF(ref);
+}
+
+const void *call_out_block(struct client *cl, uint64_t ref, uint32_t *len)
+{
+	if (!in_data(ref, VOS_PROGRAM_DATA, VOS_PROGRAM_SIZE(cl->nlanes, cl->pool), len))
+		return NULL;
+	return cl->program + VOS_REF_OFF(ref);
+}
+
+/* --- decoding ----------------------------------------------------------------------------------- */
+
+static long decode_block(struct call *c, int i, vos_arg_t arg)
+{
+	bool out = VOS_ARG_KIND(arg) == VOS_K_I || VOS_ARG_KIND(arg) == VOS_K_IF ||
+		   VOS_ARG_KIND(arg) == VOS_K_P || VOS_ARG_KIND(arg) == VOS_K_S;
+	const void *p;
+
+	if (c->raw[i] == VOS_REF_NULL) {
+		c->a[i] = 0;
+		c->len[i] = 0;
+		return 0;
+	}
+	p = out ? call_out_block(c->client, c->raw[i], &c->len[i]) :
+		  call_in_block(c->client, c->raw[i], &c->len[i]);
+	if (!p)
+		return CALL_BREAK;
+	c->a[i] = (long)p;
+	switch (VOS_ARG_KIND(arg)) {
+	case VOS_K_IF:
+	case VOS_K_OF:
+		return c->len[i] >= VOS_ARG_N(arg) ? 0 : CALL_BREAK;
+	case VOS_K_P:
+	case VOS_K_S:
+		/* The kernel or walk() copies it; it must only end inside its block. */
+		return c->len[i] && memchr(p, 0, c->len[i]) ? 0 : CALL_BREAK;
+	default:
+		return 0;
+	}
+}
+
+static long decode_handle(struct call *c, int i, int *nofd)
+{
+	struct ofd *o = handle_ofd(c->client, c->raw[i], NULL);
+
+	if (!o || *nofd == 2)
+		return -EBADF;
+	c->ofd[(*nofd)++] = o;
+	c->a[i] = o->fd;
+	return 0;
+}
+
+static long decode(struct call *c)
+{
+	int nofd = 0;
+
+	for (int i = 0; i < 6; i++) {
+		vos_arg_t arg = c->desc->arg[i];
+		long r = 0;
+
+		c->a[i] = (long)c->raw[i];
+		switch (VOS_ARG_KIND(arg)) {
+		case VOS_K_H:
+			r = decode_handle(c, i, &nofd);
+			break;
+		case VOS_K_P:
+		case VOS_K_S:
+		case VOS_K_I:
+		case VOS_K_O:
+		case VOS_K_IF:
+		case VOS_K_OF:
+			r = decode_block(c, i, arg);
+			break;
+		default:
+			break;
+		}
+		if (r)
+			return r;
+	}
+	/* The length that the kernel is told is that of the block. */
+	for (int i = 0; i < 6; i++) {
+		enum vos_kind kind = VOS_ARG_KIND(c->desc->arg[i]);
+
+		if (kind == VOS_K_I || kind == VOS_K_O)
+			c->a[VOS_ARG_N(c->desc->arg[i])] = c->len[i];
+	}
+	return 0;
+}
+
+/* --- running -------------------------------------------------------------------------------------- */
+
+static long run_syscall(struct call *c)
+{
+	long r = syscall(c->desc->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
+
+	return r < 0 ? -errno : r;
+}
+
+/* flock is tried without waiting first: it seldom has to wait. */
+static long try_pool_call(struct call *c)
+{
+	long r;
+
+	if (c->op != VOS_OP_flock || c->in_pool)
+		return c->in_pool ? run_syscall(c) : CALL_POOL;
+	r = syscall(SYS_flock, c->a[0], c->a[1] | 4 /* LOCK_NB */) ? -errno : 0;
+	return r == -EWOULDBLOCK && !(c->a[1] & 4) ? CALL_POOL : r;
+}
+
+long path_call(struct call *c);
+
+long call_run(struct call *c)
+{
+	switch (c->desc->run) {
+	case VOS_RUN_OWN:
+		return own[c->op](c);
+	case VOS_RUN_PATH:
+		return path_call(c);
+	case VOS_RUN_POOL:
+		return try_pool_call(c);
+	default:
+		return run_syscall(c);
+	}
+}
+
+static bool may_block(const struct call *c)
+{
+	switch (c->desc->run) {
+	case VOS_RUN_BLOCK:
+	case VOS_RUN_PATH:
+		return true;
+	case VOS_RUN_OWN:
+		switch (c->op) {
+		case VOS_OP_openat:
+		case VOS_OP_close:
+		case VOS_OP_chdir:
+		case VOS_OP_getcwd:
+		case VOS_OP_root:
+		case VOS_OP_fcntl_lock:
+		case VOS_OP_copy:
+		case VOS_OP_sendfile:
+		case VOS_OP_ioctl:
+			return true;
+		case VOS_OP_write:
+		case VOS_OP_read:
+			return c->ofd[0] && c->ofd[0]->kind != OFD_SOCKET;
+		default:
+			return false;
+		}
+	default:
+		return false;
+	}
+}
+
+/* Run by the driver. False: it got stuck and has lost its engine. */
+static bool drive_call(struct call *c, long *r)
+{
+	struct engine *e = c->client->engine;
+
+	if (!may_block(c)) {
+		*r = call_run(c);
+		return true;
+	}
+	/* Whoever takes over must not free what we use, nor take the entry again. */
+	call_hold(c);
+	turn_enter(e);
+	*r = call_run(c);
+	return turn_leave(e);
+}
+
+static void settle(struct call *c, long r)
+{
+	switch (r) {
+	case CALL_PARK:
+		park_add(c);
+		break;
+	case CALL_POOL:
+		call_hold(c);
+		pool_add(c);
+		break;
+	case CALL_BREAK:
+		client_break(c->client, c->desc->name);
+		call_finish(c, -EPROTO);
+		break;
+	default:
+		call_finish(c, r);
+	}
+}
+
+void call_retry(struct call *c)
+{
+	long r = -EINTR;
+
+	if (!c->cancelled) {
+		r = needs_ident(c->op) ? ident_assume(c->client->ident, c->client->umask) : 0;
+		if (!r)
+			r = call_run(c);
+	}
+	settle(c, r);
+}
+
+static struct call *call_new(struct engine *e)
+{
+	struct call *c;
+
+	if (list_empty(&e->free_calls)) {
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return NULL;
+	} else {
+		c = list_entry(e->free_calls.next, struct call, job);
+		list_del(&c->job);
+	}
+	list_init(&c->parked);
+	list_init(&c->of_client);
+	list_init(&c->timer);
+	list_init(&c->job);
+	return c;
+}
+
+static void call_free(struct call *c)
+{
+	struct engine *e = driving;
+
+	if (!e) { /* not the driver: the list is not ours */
+		free(c);
+		return;
+	}
+	c->in_pool = c->timed_out = c->cancelled = c->held = false;
+	c->state = CALL_RUNNING;
+	c->ofd[0] = c->ofd[1] = NULL;
+	c->watch = c->own_watch = NULL;
+	c->deadline = c->done = 0;
+	c->step = 0;
+	c->tid = 0;
+	c->ident = NULL;
+	list_add_tail(&c->job, &e->free_calls);
+	list_del(&c->job);
+	c->job.next = e->free_calls.next; /* first out next: it is in the cache */
+	c->job.prev = &e->free_calls;
+	e->free_calls.next->prev = &c->job;
+	e->free_calls.next = &c->job;
+}
+
+void call_take(struct engine *e, struct lane *l, uint32_t slot)
+{
+	const struct vos_entry *entry = &l->slot[slot];
+	struct call *c = call_new(e);
+	long r;
+
+	l->next = (slot + 1) & (VOS_SLOTS - 1);
+	l->last = e->turn;
+	if (!c) {
+		vos_entry_complete(&l->slot[slot], -ENOMEM);
+		return;
+	}
+	/* The one copy: what is checked below is what is used. */
+	c->op = *(volatile const uint16_t *)&entry->op;
+	c->cpu = *(volatile const uint8_t *)&entry->cpu;
+	c->extra = (uint64_t)*(volatile const int64_t *)&entry->result;
+	for (int i = 0; i < 6; i++)
+		c->raw[i] = *(volatile const uint64_t *)&entry->arg[i];
+	c->client = l->client;
+	c->lane = l;
+	c->slot = (uint8_t)slot;
+	e->client_cpu = c->cpu;
+	if (c->op >= VOS_NOPS) {
+		c->desc = &vos_ops[VOS_OP_nop];
+		settle(c, CALL_BREAK);
+		return;
+	}
+	c->desc = &vos_ops[c->op];
+	r = decode(c);
+	if (!r && needs_ident(c->op))
+		r = ident_assume(c->client->ident, c->client->umask);
+	if (!r && !drive_call(c, &r) && r == CALL_PARK)
+		r = -EAGAIN; /* cannot happen: what parks does not block */
+	settle(c, r);
+}
+
+/* --- the end ----------------------------------------------------------------------------------------- */
+
+void call_hold(struct call *c)
+{
+	if (c->held)
+		return;
+	c->held = true;
+	client_get(c->client);
+	for (int i = 0; i < 2; i++)
+		if (c->ofd[i])
+			ofd_get(c->ofd[i]);
+	/* So that a scan of the lane does not take the entry twice. */
+	c->lane->call[c->slot] = c;
+	atomic_fetch_or_explicit(&c->lane->busy, 1u << c->slot, memory_order_relaxed);
+}
+
+static void release(struct call *c)
+{
+	if (c->own_watch) {
+		int fd = c->own_watch->fd;
+
+		watch_release(c->own_watch);
+		close(fd);
+	}
+	if (c->ident)
+		ident_put(c->ident);
+	if (!c->held)
+		return;
+	for (int i = 0; i < 2; i++)
+		ofd_put(c->ofd[i]);
+	client_put(c->client);
+}
+
+static void wake(struct call *c, struct vos_entry *entry, uint32_t how)
+{
+	const uint64_t one = 1;
+
+	if (how & VOS_WAIT_FUTEX)
+		syscall(SYS_futex, &entry->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+	if (how & VOS_WAIT_FD && c->lane->wake_fd >= 0 &&
+	    write(c->lane->wake_fd, &one, sizeof(one)) < 0)
+		log_line(7, "wake: %s", strerror(errno));
+}
+
+/* By whatever thread has the call. */
+void call_finish(struct call *c, long result)
+{
+	struct vos_entry *entry = &c->lane->slot[c->slot];
+	uint32_t how;
+
+	if (c->held) {
+		c->lane->call[c->slot] = NULL;
+		/* Release: before DONE, after which the slot may be posted again. */
+		atomic_fetch_and_explicit(&c->lane->busy, ~(1u << c->slot), memory_order_release);
+	}
+	how = vos_entry_complete(entry, result);
+	if (how)
+		wake(c, entry, how);
+	release(c);
+	call_free(c);
+}
+
+void call_cancel(struct lane *l, uint32_t slot)
+{
+	struct call *c = slot < VOS_SLOTS ? l->call[slot] : NULL;
+
+	if (!c)
+		return;
+	if (atomic_load(&c->state) == CALL_IS_PARKED) {
+		park_remove(c);
+		call_finish(c, c->done ? (long)c->done : -EINTR);
+	} else {
+		pool_interrupt(c);
+	}
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls on descriptors as such: close, dup, tokens, fcntl, locks, ioctl. */
+#define _GNU_SOURCE
+#include "svcd/svcd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+long svcd_call_close(struct call *c)
+{
+	struct ofd *o = handle_remove(c->client, c->raw[0]);
+
+	if (!o)
+		return -EBADF;
+	ofd_put(o); /* the call still holds one; the descriptor goes with the last */
+	return 0;
+}
+
+long svcd_call_dup(struct call *c)
+{
+	struct ofd *o = c->ofd[0], *d;
+	uint32_t root = 0;
+	int fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return -errno;
+	handle_ofd(c->client, c->raw[0], &root);
+	d = ofd_new(fd, o->kind, o->nonblock);
+	if (!d) {
+		close(fd);
+		return -ENOMEM;
+	}
+	d->timeout[0] = o->timeout[0];
+	d->timeout[1] = o->timeout[1];
+	return handle_add(c->client, d, root);
+}
+
+long svcd_call_token(struct call *c)
+{
+	uint64_t id[2];
+	uint32_t root = 0;
+	long r;
+
+	handle_ofd(c->client, c->raw[0], &root);
+	r = token_make(c->client, c->ofd[0], root, id);
+	if (!r)
+		memcpy((void *)c->a[1], id, sizeof(id));
+	return r;
+}
+
+long svcd_call_claim(struct call *c)
+{
+	const uint64_t id[2] = { c->raw[0], c->raw[1] };
+
+	return token_claim(c->client, id);
+}
+
+static long set_flags(struct ofd *o, int flags)
+{
+	bool always_nonblock = ofd_kind(o) != OFD_FILE;
+
+	if (fcntl(o->fd, F_SETFL, always_nonblock ? flags | O_NONBLOCK : flags))
+		return -errno;
+	o->nonblock = flags & O_NONBLOCK;
+	return 0;
+}
+
+static long get_flags(struct ofd *o)
+{
+	long r = fcntl(o->fd, F_GETFL);
+
+	if (r < 0)
+		return -errno;
+	return (r & ~O_NONBLOCK) | (o->nonblock ? O_NONBLOCK : 0);
+}
+
+long svcd_call_fcntl(struct call *c)
+{
+	long r;
+
+	switch (c->a[1]) {
+	case F_GETFL:
+		return get_flags(c->ofd[0]);
+	case F_SETFL:
+		return set_flags(c->ofd[0], (int)c->a[2]);
+	case F_GETPIPE_SZ:
+	case F_SETPIPE_SZ:
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+	case F_SETLEASE:
+	case F_GETLEASE:
+	case F_NOTIFY:
+		r = fcntl(c->ofd[0]->fd, (int)c->a[1], c->a[2]);
+		return r < 0 ? -errno : r;
+	default:
+		return -EINVAL;
+	}
+}
+
+/*
+ * Record locks. The kernel's owner of a POSIX lock is the process: here svcd, for all clients. So
+ * they are made as locks of the open description, which a client has to itself unless it shares the
+ * description with a relative.
+ */
+long svcd_call_fcntl_lock(struct call *c)
+{
+	struct flock fl;
+	int cmd = (int)c->a[1], ofd_cmd;
+	long r;
+
+	memcpy(&fl, (const void *)c->a[2], sizeof(fl));
+	switch (cmd) {
+	case F_GETLK:
+	case F_OFD_GETLK:
+		ofd_cmd = F_OFD_GETLK;
+		break;
+	case F_SETLK:
+	case F_OFD_SETLK:
+		ofd_cmd = F_OFD_SETLK;
+		break;
+	case F_SETLKW:
+	case F_OFD_SETLKW:
+		ofd_cmd = c->in_pool ? F_OFD_SETLKW : F_OFD_SETLK;
+		break;
+	default:
+		return -EINVAL;
+	}
+	fl.l_pid = 0;
+	r = fcntl(c->ofd[0]->fd, ofd_cmd, &fl) ? -errno : 0;
+	if ((r == -EAGAIN || r == -EACCES) && ofd_cmd == F_OFD_SETLK &&
+	    (cmd == F_SETLKW || cmd == F_OFD_SETLKW))
+		return CALL_POOL;
+	if (!r && ofd_cmd == F_OFD_GETLK && c->a[3])
+		memcpy((void *)c->a[3], &fl, sizeof(fl));
+	return r;
+}
+
+/*
+ * ioctl: a[1] request, a[2] data in, a[3] room for data out. Which requests there are, and how large
+ * their data is, is the library's typed list. A request whose data holds pointers would have the
+ * kernel follow them in our memory, so the list is checked here as well.
+ */
+#define IOCTL_MAX 4096
+
+static bool ioctl_allowed(unsigned long nr)
+{
+	switch (nr) {
+	case FIONREAD:
+	case TIOCOUTQ:
+	case SIOCATMARK:
+	case FIOQSIZE:
+	case SIOCOUTQNSD:
+	case SIOCGSTAMP:
+	case SIOCGSTAMPNS:
+	case FS_IOC_GETFLAGS:
+	case FS_IOC_SETFLAGS:
+	case FS_IOC_GETVERSION:
+	case FIGETBSZ:
+	case FS_IOC_FSGETXATTR:
+	case FS_IOC_FSSETXATTR:
+	case BLKGETSIZE64:
+	case BLKSSZGET:
+	case BLKBSZGET:
+	case SIOCGARP:
+		return true;
+	default:
+		/* Interfaces: all with a struct ifreq by value but those from SIOCSIFMAP on. */
+		return nr == SIOCGIFNAME || (nr >= SIOCGIFFLAGS && nr <= SIOCSIFMTU) ||
+		       nr == SIOCGIFHWADDR || nr == SIOCGIFINDEX || nr == SIOCGIFTXQLEN;
+	}
+}
+
+long svcd_call_ioctl(struct call *c)
+{
+	char data[IOCTL_MAX] = { 0 };
+	size_t in = c->len[2], out = c->len[3];
+	unsigned long nr = c->raw[1];
+	long r;
+
+	if (in > sizeof(data) || out > sizeof(data))
+		return -EINVAL;
+	if (in)
+		memcpy(data, (const void *)c->a[2], in);
+	if (nr == FIONBIO) {
+		ofd_kind(c->ofd[0]);
+		c->ofd[0]->nonblock = *(int *)data != 0;
+		return 0;
+	}
+	if (!ioctl_allowed(nr))
+		return -ENOTTY;
+	r = ioctl(c->ofd[0]->fd, nr, data);
+	if (r < 0)
+		return -errno;
+	if (out)
+		memcpy((void *)c->a[3], data, out);
+	return r;
+}

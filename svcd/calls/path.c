@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls on paths: walk to the directory of the last component, then the row's system call there. */
+#define _GNU_SOURCE
+#include "svcd/svcd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Does the call follow a symlink that its path ends in? */
+static bool follows(const struct call *c)
+{
+	switch (c->op) {
+	case VOS_OP_newfstatat:
+	case VOS_OP_faccessat2:
+	case VOS_OP_utimensat:
+		return !(c->a[3] & AT_SYMLINK_NOFOLLOW);
+	case VOS_OP_statx:
+		return !(c->a[2] & AT_SYMLINK_NOFOLLOW);
+	case VOS_OP_fchownat:
+		return !(c->a[4] & AT_SYMLINK_NOFOLLOW);
+	case VOS_OP_linkat:
+		return c->a[4] & AT_SYMLINK_FOLLOW;
+	case VOS_OP_fchmodat:
+	case VOS_OP_truncate:
+	case VOS_OP_statfs:
+	case VOS_OP_setxattr:
+	case VOS_OP_getxattr:
+	case VOS_OP_listxattr:
+	case VOS_OP_removexattr:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Without a directory argument in the kernel's call: the thread goes there (it has its own cwd). */
+static bool has_no_dir(uint16_t op)
+{
+	switch (op) {
+	case VOS_OP_truncate:
+	case VOS_OP_statfs:
+	case VOS_OP_setxattr:
+	case VOS_OP_lsetxattr:
+	case VOS_OP_getxattr:
+	case VOS_OP_lgetxattr:
+	case VOS_OP_listxattr:
+	case VOS_OP_llistxattr:
+	case VOS_OP_removexattr:
+	case VOS_OP_lremovexattr:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The object behind a handle, where the kernel's call knows only paths. */
+static long on_object(struct call *c, int fd)
+{
+	long r;
+
+	switch (c->op) {
+	case VOS_OP_statfs:
+		r = syscall(SYS_fstatfs, fd, c->a[2]);
+		break;
+	case VOS_OP_truncate:
+		r = ftruncate(fd, c->a[2]);
+		break;
+	case VOS_OP_utimensat:
+		r = syscall(SYS_utimensat, fd, NULL, c->a[2], 0);
+		break;
+	case VOS_OP_readlinkat:
+	case VOS_OP_linkat:
+	default:
+		return -ENOENT;
+	}
+	return r < 0 ? -errno : r;
+}
+
+static long kernel_call(struct call *c, const int at[2], const struct where w[2], int npaths)
+{
+	long a[6];
+	long r;
+
+	memcpy(a, c->a, sizeof(a));
+	for (int i = 0; i < npaths; i++) {
+		a[at[i]] = w[i].dir;
+		a[at[i] + 1] = (long)w[i].name;
+	}
+	if (has_no_dir(c->op)) {
+		if (!*w[0].name)
+			return on_object(c, w[0].dir);
+		if (fchdir(w[0].dir))
+			return -errno;
+		/* Drop the directory argument, which these calls do not have. */
+		memmove(a, a + 1, sizeof(a) - sizeof(a[0]));
+	} else if (c->op == VOS_OP_utimensat && !*w[0].name) {
+		return on_object(c, w[0].dir);
+	}
+	r = syscall(c->desc->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return r < 0 ? -errno : r;
+}
+
+long path_call(struct call *c)
+{
+	struct where w[2];
+	int at[2], n = 0;
+	long r = 0;
+
+	for (int i = 0; i < 6 && n < 2; i++)
+		if (VOS_ARG_KIND(c->desc->arg[i]) == VOS_K_A)
+			at[n++] = i;
+	w[0].close = w[1].close = false;
+	for (int i = 0; i < n && !r; i++)
+		r = walk(c, i, c->raw[at[i]], (const char *)c->a[at[i] + 1], i == 0 && follows(c), &w[i]);
+	if (!r)
+		r = kernel_call(c, at, w, n);
+	for (int i = 0; i < n; i++)
+		walk_end(&w[i]);
+	return r;
+}
+
+/* --- open ------------------------------------------------------------------------------------------ */
+
+static long try_open(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+	struct open_how how = { .flags = flags | O_CLOEXEC | O_NOCTTY, .mode = mode,
+				.resolve = resolve | RESOLVE_NO_SYMLINKS };
+	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+static bool dotdot_in(const char *p)
+{
+	return strstr(p, "..") != NULL;
+}
+
+static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32_t *root)
+{
+	bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+	struct where w;
+	long r = walk(c, 0, c->raw[0], (const char *)c->a[1], follow, &w);
+
+	*root = w.root;
+	if (!r) {
+		struct open_how how = { .flags = flags | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
+					.mode = (uint64_t)c->a[3], .resolve = resolve };
+
+		r = syscall(SYS_openat2, w.dir, w.name, &how, sizeof(how));
+		if (r < 0)
+			r = -errno;
+	}
+	walk_end(&w);
+	return r;
+}
+
+long svcd_call_openat(struct call *c)
+{
+	uint64_t flags = (uint64_t)c->a[2] & ~(uint64_t)O_CLOEXEC, resolve = (uint64_t)c->a[4];
+	char path[VOS_PATH_MAX];
+	uint32_t root;
+	int dir = walk_base(c->client, c->raw[0], &root);
+	long fd = -ELOOP;
+	const char *p = path;
+	struct ofd *o;
+
+	if (dir < 0)
+		return dir;
+	strncpy(path, (const char *)c->a[1], sizeof(path));
+	path[sizeof(path) - 1] = 0;
+	while (*p == '/')
+		p++;
+	if (!dotdot_in(p))
+		fd = try_open(dir, *p ? p : ".", flags, (uint64_t)c->a[3], resolve);
+	if (fd == -ELOOP)
+		fd = open_walked(c, flags, resolve, &root);
+	if (fd < 0)
+		return fd;
+	o = ofd_new((int)fd, flags & O_PATH ? OFD_FILE : OFD_UNKNOWN, flags & O_NONBLOCK);
+	if (!o) {
+		close((int)fd);
+		return -ENOMEM;
+	}
+	return handle_add(c->client, o, root);
+}
+
+/* --- directories of the client ------------------------------------------------------------------------- */
+
+static long open_dir(struct call *c, uint32_t *root)
+{
+	struct where w;
+	long r = walk(c, 0, c->raw[0], (const char *)c->a[1], true, &w);
+
+	*root = w.root;
+	if (!r) {
+		r = openat(w.dir, *w.name ? w.name : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = r < 0 ? -errno : r;
+	}
+	/* To be searched, not only to exist. */
+	if (r >= 0 && fchdir((int)r)) {
+		int err = -errno;
+
+		close((int)r);
+		r = err;
+	}
+	walk_end(&w);
+	return r;
+}
+
+static long set_cwd(struct client *cl, int fd, uint32_t root)
+{
+	if (cl->cwd >= 0)
+		close(cl->cwd);
+	cl->cwd = fd;
+	cl->cwd_root = root;
+	return 0;
+}
+
+long svcd_call_chdir(struct call *c)
+{
+	uint32_t root;
+	long fd = open_dir(c, &root);
+
+	return fd < 0 ? fd : set_cwd(c->client, (int)fd, root);
+}
+
+long svcd_call_fchdir(struct call *c)
+{
+	uint32_t root = 0;
+	struct stat st;
+	int fd;
+
+	handle_ofd(c->client, c->raw[0], &root);
+	if (fstat((int)c->a[0], &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	if (fchdir((int)c->a[0]))
+		return -errno;
+	fd = openat((int)c->a[0], ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	set_cwd(c->client, fd, root);
+	return root;
+}
+
+/* The program's root lies in this domain: not supported, and said so. */
+long svcd_call_chroot(struct call *c)
+{
+	(void)c;
+	return -EOPNOTSUPP;
+}
+
+/* The path of a directory below its root, with a leading slash; by way of the thread's own cwd. */
+static long path_of(int fd, char *buf, size_t size)
+{
+	long n;
+
+	if (fchdir(fd))
+		return -errno;
+	n = syscall(SYS_getcwd, buf, size);
+	return n < 0 ? -errno : n;
+}
+
+long svcd_call_getcwd(struct call *c)
+{
+	char at[VOS_PATH_MAX], top[VOS_PATH_MAX];
+	uint32_t root;
+	int fd = walk_base(c->client, c->raw[0], &root);
+	long n, m;
+	const char *tail = at;
+
+	if (fd < 0)
+		return fd;
+	n = path_of(fd, at, sizeof(at));
+	if (n < 0)
+		return n;
+	m = root < c->client->nroots ? path_of(c->client->root[root].fd, top, sizeof(top)) : 2;
+	if (m < 0)
+		return m;
+	if (at[0] != '/')
+		return -ENOENT;
+	if (m > 2) {
+		if (strncmp(at, top, (size_t)m - 1) || (at[m - 1] && at[m - 1] != '/'))
+			return -ENOENT;
+		tail = at + m - 1;
+	}
+	if (!*tail)
+		tail = "/";
+	n = (long)strlen(tail) + 1;
+	if (n > c->a[2])
+		return -ERANGE;
+	memcpy((char *)c->a[1], tail, (size_t)n);
+	return n;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Data of descriptors.
+ *
+ * Files are read with RWF_NOWAIT first: what is in the page cache comes at once, the rest is the
+ * pool's. Sockets, pipes and the like are non-blocking here and park. A blocking write to them goes
+ * on until all is written, as the kernel's would; c->done counts across retries.
+ */
+#define _GNU_SOURCE
+#include "svcd/svcd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* glibc splits the offset in two for the kernel; -1 means the file's own position. */
+static long preadv2_raw(int fd, void *p, size_t n, int64_t off, int flags)
+{
+	struct iovec iov = { p, n };
+	long r = preadv2(fd, &iov, 1, off, flags);
+
+	return r < 0 ? -errno : r;
+}
+
+static long read_file(struct call *c)
+{
+	struct ofd *o = c->ofd[0];
+	char *p = (char *)c->a[1];
+	size_t len = (size_t)c->a[2];
+	int64_t off = c->a[3];
+	int flags = (int)c->a[4];
+	long r;
+
+	if (!c->in_pool && !o->no_nowait) {
+		r = preadv2_raw(o->fd, p, len, off, flags | RWF_NOWAIT);
+		if (r == (long)len || r == 0 || flags & RWF_NOWAIT)
+			return r;
+		if (r > 0) { /* the end of the file, or of what is cached: the kernel would go on */
+			long more = preadv2_raw(o->fd, p + r, len - (size_t)r, off < 0 ? off : off + r,
+						flags);
+
+			return more > 0 ? r + more : r;
+		}
+		if (r == -EAGAIN)
+			return CALL_POOL;
+		if (r != -EOPNOTSUPP)
+			return r;
+		o->no_nowait = true;
+	}
+	return preadv2_raw(o->fd, p, len, off, flags);
+}
+
+/* An answer of "would block": the program's, or a reason to park. */
+static long would_block(struct call *c, uint32_t events, int which, bool dontwait)
+{
+	struct ofd *o = c->ofd[0];
+	int64_t limit = atomic_load_explicit(&o->timeout[which], memory_order_relaxed);
+
+	if (dontwait || atomic_load_explicit(&o->nonblock, memory_order_relaxed) || c->timed_out)
+		return -EAGAIN;
+	if (limit)
+		call_deadline(c, limit);
+	return call_park_on(c, o, events);
+}
+
+static long partial(struct call *c, long r)
+{
+	return c->done && r != CALL_PARK && r != CALL_POOL ? (long)c->done : r;
+}
+
+static long recv_socket(struct call *c, void *p, size_t len, int flags)
+{
+	for (;;) {
+		long r = recv(c->ofd[0]->fd, (char *)p + c->done, len - c->done, flags | MSG_DONTWAIT);
+
+		r = r < 0 ? -errno : r;
+		if (r == -EAGAIN)
+			return partial(c, would_block(c, EPOLLIN, 0, flags & MSG_DONTWAIT));
+		if (r <= 0 || !(flags & MSG_WAITALL) || flags & MSG_PEEK)
+			return r < 0 ? partial(c, r) : (long)c->done + r;
+		c->done += (uint64_t)r;
+		if (c->done >= len)
+			return (long)c->done;
+	}
+}
+
+static long read_other(struct call *c)
+{
+	long r = c->a[3] < 0 ? read(c->ofd[0]->fd, (void *)c->a[1], (size_t)c->a[2]) :
+			       pread(c->ofd[0]->fd, (void *)c->a[1], (size_t)c->a[2], c->a[3]);
+
+	r = r < 0 ? -errno : r;
+	return r == -EAGAIN ? would_block(c, EPOLLIN, 0, c->a[4] & RWF_NOWAIT) : r;
+}
+
+long svcd_call_read(struct call *c)
+{
+	switch (ofd_kind(c->ofd[0])) {
+	case OFD_FILE:
+		return read_file(c);
+	case OFD_SOCKET:
+		if (c->a[3] >= 0)
+			return -ESPIPE;
+		if (!c->a[2])
+			return 0;
+		return recv_socket(c, (void *)c->a[1], (size_t)c->a[2], 0);
+	default:
+		return read_other(c);
+	}
+}
+
+long svcd_call_recv(struct call *c)
+{
+	if (ofd_kind(c->ofd[0]) != OFD_SOCKET)
+		return -ENOTSOCK;
+	return recv_socket(c, (void *)c->a[1], (size_t)c->a[2], (int)c->a[3]);
+}
+
+static long write_file(struct call *c)
+{
+	struct iovec iov = { (void *)c->a[1], (size_t)c->a[2] };
+	long r = pwritev2(c->ofd[0]->fd, &iov, 1, c->a[3], (int)c->a[4]);
+
+	return r < 0 ? -errno : r;
+}
+
+static bool is_stream(struct ofd *o)
+{
+	int type = 0;
+	socklen_t n = sizeof(type);
+
+	return !getsockopt(o->fd, SOL_SOCKET, SO_TYPE, &type, &n) && type == SOCK_STREAM;
+}
+
+static long send_socket(struct call *c, const char *p, size_t len, int flags, const void *name,
+			socklen_t namelen)
+{
+	for (;;) {
+		long r = sendto(c->ofd[0]->fd, p + c->done, len - c->done,
+				flags | MSG_DONTWAIT | MSG_NOSIGNAL, name, namelen);
+
+		r = r < 0 ? -errno : r;
+		if (r == -EAGAIN)
+			return partial(c, would_block(c, EPOLLOUT, 1, flags & MSG_DONTWAIT));
+		if (r < 0)
+			return partial(c, r);
+		c->done += (uint64_t)r;
+		if (c->done >= len || flags & MSG_DONTWAIT || c->ofd[0]->nonblock ||
+		    !is_stream(c->ofd[0]))
+			return (long)c->done;
+	}
+}
+
+static long write_other(struct call *c)
+{
+	const char *p = (const char *)c->a[1];
+	size_t len = (size_t)c->a[2];
+
+	for (;;) {
+		long r = c->a[3] < 0 ? write(c->ofd[0]->fd, p + c->done, len - c->done) :
+				       pwrite(c->ofd[0]->fd, p, len, c->a[3]);
+
+		r = r < 0 ? -errno : r;
+		if (r == -EAGAIN)
+			return partial(c, would_block(c, EPOLLOUT, 1, c->a[4] & RWF_NOWAIT));
+		if (r < 0)
+			return partial(c, r);
+		c->done += (uint64_t)r;
+		if (c->done >= len || c->ofd[0]->nonblock || r == 0)
+			return (long)c->done;
+	}
+}
+
+long svcd_call_write(struct call *c)
+{
+	switch (ofd_kind(c->ofd[0])) {
+	case OFD_FILE:
+		return write_file(c);
+	case OFD_SOCKET:
+		if (c->a[3] >= 0)
+			return -ESPIPE;
+		return send_socket(c, (const char *)c->a[1], (size_t)c->a[2], 0, NULL, 0);
+	default:
+		return write_other(c);
+	}
+}
+
+long svcd_call_send(struct call *c)
+{
+	if (ofd_kind(c->ofd[0]) != OFD_SOCKET)
+		return -ENOTSOCK;
+	return send_socket(c, (const char *)c->a[1], (size_t)c->a[2], (int)c->a[3],
+			   (const void *)c->a[4], (socklen_t)c->len[4]);
+}
+
+/* --- from descriptor to descriptor ---------------------------------------------------------------- */
+
+#define COPY_STEP (1u << 20) /* bytes moved before the engine does something else */
+
+long svcd_call_copy(struct call *c)
+{
+	loff_t in = c->a[1], out = c->a[3];
+	size_t len = (size_t)c->a[4] < COPY_STEP ? (size_t)c->a[4] : COPY_STEP;
+	long r = copy_file_range(c->ofd[0]->fd, in < 0 ? NULL : &in, c->ofd[1]->fd,
+				 out < 0 ? NULL : &out, len, (unsigned)c->a[5]);
+
+	return r < 0 ? -errno : r;
+}
+
+long svcd_call_sendfile(struct call *c)
+{
+	off_t off = c->a[2];
+	size_t len = (size_t)c->a[3] < COPY_STEP ? (size_t)c->a[3] : COPY_STEP;
+	long r;
+
+	ofd_kind(c->ofd[0]);
+	r = sendfile(c->ofd[0]->fd, c->ofd[1]->fd, off < 0 ? NULL : &off, len);
+	r = r < 0 ? -errno : r;
+	return r == -EAGAIN ? would_block(c, EPOLLOUT, 1, false) : r;
+}

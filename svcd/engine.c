@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop of an engine: poll the lanes, look at readiness now and then, sleep when there is
+ * nothing to do.
+ *
+ * A lane is polled while it is in use. One that has had no request for a while is put to sleep:
+ * its next entry says so, and the thread that posts there kicks the lane and rings the doorbell.
+ * When no lane is left the engine sleeps in epoll, where doorbells, readiness of parked calls,
+ * timers and mail from the control thread all arrive.
+ */
+#define _GNU_SOURCE
+#include "svcd/svcd.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS	     64
+#define LOOK_EVERY   64	 /* turns with work between two looks at epoll */
+#define LOOK_PARKED  4	 /* the same when calls are parked */
+#define TIME_EVERY   32	 /* turns without work between two looks at the clock */
+
+struct engine engines[SVCD_ENGINES_MAX];
+
+struct mail {
+	struct list list;
+	void (*fn)(struct engine *, void *);
+	void *arg;
+};
+
+uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int engine_post(struct engine *e, void (*fn)(struct engine *, void *), void *arg)
+{
+	struct mail *m = malloc(sizeof(*m));
+	const uint64_t one = 1;
+
+	if (!m)
+		return -ENOMEM;
+	m->fn = fn;
+	m->arg = arg;
+	pthread_mutex_lock(&e->mail_lock);
+	list_add_tail(&m->list, &e->mail);
+	pthread_mutex_unlock(&e->mail_lock);
+	return write(e->mail_fd, &one, sizeof(one)) < 0 ? -errno : 0;
+}
+
+static void read_mail(struct engine *e)
+{
+	struct list got;
+	uint64_t n;
+
+	list_init(&got);
+	if (read(e->mail_fd, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&e->mail_lock);
+	list_splice(&e->mail, &got);
+	pthread_mutex_unlock(&e->mail_lock);
+	list_for_each_safe(p, next, &got) {
+		struct mail *m = list_entry(p, struct mail, list);
+
+		list_del(p);
+		m->fn(e, m->arg);
+		free(m);
+	}
+}
+
+/* Nothing refers to these any more: no event of an earlier turn is left. */
+static void bury(struct engine *e)
+{
+	struct list dead;
+
+	if (list_empty(&e->graves))
+		return;
+	list_init(&dead);
+	pthread_mutex_lock(&e->mail_lock);
+	list_splice(&e->graves, &dead);
+	pthread_mutex_unlock(&e->mail_lock);
+	list_for_each_safe(p, next, &dead) {
+		struct watch *w = list_entry(p, struct watch, grave);
+
+		list_del(p);
+		free(w);
+	}
+}
+
+void engine_poll_lane(struct engine *e, struct lane *l)
+{
+	l->last = e->turn;
+	if (l->polled)
+		return;
+	l->polled = true;
+	list_add_tail(&l->active, &e->active);
+}
+
+static void scan_lane(struct engine *e, struct lane *l, uint16_t kick)
+{
+	l->kick = kick;
+	for (uint32_t s = 0; s < VOS_SLOTS && driving; s++) {
+		uint32_t state = vos_entry_state(&l->slot[s]);
+
+		if (state & VOS_POSTED && !(atomic_load(&l->busy) & 1u << s))
+			call_take(e, l, s);
+	}
+	if (!driving)
+		return;
+	l->next = kick & (VOS_SLOTS - 1);
+	engine_poll_lane(e, l);
+}
+
+/* The doorbell rang: which lanes are meant? */
+static void scan_kicks(struct engine *e, struct client *cl)
+{
+	const struct vos_program_head *h = (const void *)cl->program;
+
+	for (uint32_t i = 0; i < cl->nlanes && driving && !cl->gone; i++) {
+		/* Acquire: pairs with vos_lane_kick(). */
+		uint16_t kick = atomic_load_explicit(&h->kick[i], memory_order_acquire);
+
+		if (kick != cl->lane[i].kick)
+			scan_lane(e, &cl->lane[i], kick);
+	}
+}
+
+static void take_wake_fd(struct client *cl, const struct vos_wake_fd *m, int fd)
+{
+	struct lane *l = m->lane < cl->nlanes ? &cl->lane[m->lane] : NULL;
+
+	if (!l) {
+		close(fd);
+		client_break(cl, "wake descriptor for a lane that does not exist");
+		return;
+	}
+	if (l->wake_fd >= 0)
+		close(l->wake_fd);
+	l->wake_fd = fd;
+}
+
+/* One message of the connection. False: no more, or hung up. */
+static bool read_message(struct client *cl)
+{
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int) * 4)];
+	} control;
+	struct vos_wake_fd m;
+	struct iovec iov = { &m, sizeof(m) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(cl->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *h;
+
+	if (n < 0)
+		return false;
+	if (n == 0) {
+		client_drop(cl);
+		return false;
+	}
+	for (h = CMSG_FIRSTHDR(&msg); h; h = CMSG_NXTHDR(&msg, h)) {
+		int *fd = (int *)CMSG_DATA(h);
+		size_t nfds = h->cmsg_type == SCM_RIGHTS ? (h->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+
+		for (size_t i = 0; i < nfds; i++) {
+			if (i == 0 && m.tag == VOS_TAG_WAKE_FD && n == sizeof(m))
+				take_wake_fd(cl, &m, fd[i]);
+			else
+				close(fd[i]);
+		}
+	}
+	return true;
+}
+
+static void client_event(struct engine *e, struct client *cl, uint32_t events)
+{
+	client_get(cl);
+	while (!cl->gone && read_message(cl))
+		;
+	/* Sequentially consistent fence of the system call: kicks made before the ring are seen. */
+	if (!cl->gone)
+		scan_kicks(e, cl);
+	if (driving && !cl->gone && (events & (EPOLLHUP | EPOLLERR) || cl->broken))
+		client_drop(cl);
+	client_put(cl);
+}
+
+static void dispatch(struct engine *e, struct epoll_event *ev)
+{
+	struct source *s = ev->data.ptr;
+
+	switch (s->type) {
+	case SOURCE_MAILBOX:
+		read_mail(e);
+		break;
+	case SOURCE_CLIENT:
+		client_event(e, list_entry(s, struct client, source), ev->events);
+		break;
+	case SOURCE_PROCESS:
+		client_drop(list_entry(s, struct client, process));
+		break;
+	case SOURCE_WATCH:
+		park_event(list_entry(s, struct watch, source), ev->events);
+		break;
+	}
+}
+
+/* @timeout in ns, -1: for ever. True when something happened. */
+static bool look(struct engine *e, int64_t timeout)
+{
+	struct epoll_event ev[EVENTS];
+	struct timespec t = { timeout / 1000000000, timeout % 1000000000 };
+	int n = epoll_pwait2(e->epoll, ev, EVENTS, timeout < 0 ? NULL : &t, NULL);
+
+	for (int i = 0; i < n && driving; i++)
+		dispatch(e, &ev[i]);
+	if (driving && !list_empty(&e->timers))
+		park_timers(e);
+	if (driving)
+		bury(e);
+	return n > 0;
+}
+
+static bool poll_lane(struct engine *e, struct lane *l)
+{
+	struct vos_entry *entry = &l->slot[l->next];
+	uint32_t state = vos_entry_state(entry);
+
+	if (!(state & VOS_POSTED))
+		return false;
+	if (__builtin_expect(atomic_load_explicit(&l->busy, memory_order_relaxed) & 1u << l->next, 0))
+		return false;
+	call_take(e, l, l->next);
+	return true;
+}
+
+static bool poll_lanes(struct engine *e)
+{
+	bool worked = false;
+
+	list_for_each_safe(p, next, &e->active) {
+		struct lane *l = list_entry(p, struct lane, active);
+
+		if (!poll_lane(e, l))
+			continue;
+		worked = true;
+		if (!driving)
+			return true;
+		/* The lane may be gone, and its neighbour with it: start again next time. */
+		if (next->prev != p)
+			break;
+	}
+	return worked;
+}
+
+/* Stop polling lanes without a request since turn @since. True when none is left. */
+static bool rest_lanes(struct engine *e, uint64_t since)
+{
+	list_for_each_safe(p, next, &e->active) {
+		struct lane *l = list_entry(p, struct lane, active);
+
+		if (l->last >= since)
+			continue;
+		if (!vos_entry_sleep(&l->slot[l->next])) {
+			/* Posted just now, or in use: a busy slot is not the one posted next. */
+			if (!(atomic_load(&l->busy) & 1u << l->next))
+				continue;
+		}
+		l->polled = false;
+		list_del(p);
+	}
+	return list_empty(&e->active);
+}
+
+static void publish_cpu(struct engine *e)
+{
+	uint32_t cpu = (uint32_t)sched_getcpu() & 0xff;
+
+	list_for_each(p, &e->clients) {
+		struct client *cl = list_entry(p, struct client, of_engine);
+		struct vos_service_head *h = (void *)cl->service;
+
+		if (atomic_load_explicit(&h->cpu, memory_order_relaxed) != cpu)
+			atomic_store_explicit(&h->cpu, cpu, memory_order_relaxed);
+	}
+}
+
+static void relax(struct engine *e)
+{
+	/* Whoever calls us on our own CPU cannot post while we spin. */
+	if (e->client_cpu == (uint8_t)sched_getcpu())
+		sched_yield();
+	else
+		__builtin_ia32_pause();
+}
+
+/* Nothing for a while: true if the engine slept. */
+static bool idle(struct engine *e, uint64_t since_turn)
+{
+	if (!rest_lanes(e, since_turn))
+		return false;
+	atomic_store(&e->awake, false);
+	look(e, park_next_timer(e));
+	if (driving) {
+		atomic_store(&e->awake, true);
+		publish_cpu(e);
+	}
+	return true;
+}
+
+void engine_drive(struct engine *e)
+{
+	uint64_t idle_since = 0, idle_turn = 0, spin_ns = (uint64_t)opt.spin_us * 1000;
+	uint32_t quiet = 0, worked = 0;
+
+	driving = e;
+	atomic_store(&e->awake, true);
+	publish_cpu(e);
+	while (driving) {
+		e->turn++;
+		if (poll_lanes(e)) {
+			quiet = 0;
+			if (driving && ++worked >= (e->nparked ? LOOK_PARKED : LOOK_EVERY)) {
+				worked = 0;
+				look(e, 0);
+			}
+			continue;
+		}
+		if (e->nparked && quiet % 4 == 0 && look(e, 0) && driving)
+			continue;
+		if (!driving)
+			break;
+		if (quiet++ % TIME_EVERY == 0) {
+			uint64_t now = now_ns();
+
+			if (quiet == 1) {
+				idle_since = now;
+				idle_turn = e->turn;
+				publish_cpu(e);
+			} else if (now - idle_since > spin_ns) {
+				idle(e, idle_turn);
+				quiet = 0;
+				continue;
+			}
+		}
+		relax(e);
+	}
+}
+
+static void *engine_thread(void *arg)
+{
+	ident_thread_init();
+	engine_drive(arg);
+	return NULL;
+}
+
+int engine_init(struct engine *e, int index)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &e->mailbox };
+
+	e->index = index;
+	e->client_cpu = 255;
+	e->mailbox.type = SOURCE_MAILBOX;
+	list_init(&e->active);
+	list_init(&e->clients);
+	list_init(&e->timers);
+	list_init(&e->free_calls);
+	list_init(&e->mail);
+	list_init(&e->graves);
+	pthread_mutex_init(&e->mail_lock, NULL);
+	e->epoll = epoll_create1(EPOLL_CLOEXEC);
+	e->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (e->epoll < 0 || e->mail_fd < 0 || epoll_ctl(e->epoll, EPOLL_CTL_ADD, e->mail_fd, &ev))
+		return -errno;
+	return 0;
+}
+
+int engine_start(struct engine *e)
+{
+	cpu_set_t set;
+	pthread_t t;
+	int r = pthread_create(&t, NULL, engine_thread, e);
+
+	if (r || opt.cpu < 0)
+		return -r;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)(opt.cpu + e->index), &set);
+	return -pthread_setaffinity_np(t, sizeof(set), &set);
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* svcd: options, sockets, signals. The control thread; see svcd.h for the others. */
+#define _GNU_SOURCE
+#include "svcd/svcd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+struct options opt = {
+	.engines = 1,
+	.pool = 64,
+	.max_clients = 1024,
+	.max_handles = 1 << 20,
+	.cpu = -1,
+	.spin_us = 50,
+};
+
+void log_line(int level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level > LOG_INFO && !opt.verbose)
+		return;
+	va_start(ap, fmt);
+	if (opt.syslog) {
+		vsyslog(level, fmt, ap);
+	} else {
+		char line[512];
+
+		vsnprintf(line, sizeof(line), fmt, ap);
+		fprintf(stderr, "svcd[%s]: %s\n", opt.domain, line);
+	}
+	va_end(ap);
+}
+
+static const char usage[] =
+	"usage: svcd --domain NAME --listen unix:PATH [option ...]\n"
+	"  --domain NAME       name of this service domain, as in the programs' configuration\n"
+	"  --listen ADDRESS    unix:PATH, absolute; may be given up to 8 times\n"
+	"  --root DIR          directory that clients see as /\n"
+	"  --engines N         threads that poll (1 to 16, default 1)\n"
+	"  --cpu N             pin the first engine to CPU N, the next ones to those after it\n"
+	"  --pool N            threads for calls that block (1 to 1024, default 64)\n"
+	"  --max-clients N     attached processes (1 to 2000, default 1024)\n"
+	"  --max-handles N     descriptors of one client (1 to 16777216, default 1048576)\n"
+	"  --spin US           polling without work before sleeping (0 to 1000000, default 50)\n"
+	"  --log WHERE         stderr (default) or syslog\n"
+	"  --verbose           log every client\n"
+	"  --version, --help\n";
+
+static void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fprintf(stderr, "svcd: ");
+	vfprintf(stderr, fmt, ap);
+	fprintf(stderr, "\n");
+	va_end(ap);
+	exit(1);
+}
+
+static int number(const char *name, const char *s, long min, long max)
+{
+	char *end;
+	long n = strtol(s, &end, 10);
+
+	if (!*s || *end || n < min || n > max)
+		die("--%s %s: a number from %ld to %ld is allowed", name, s, min, max);
+	return (int)n;
+}
+
+enum { O_DOMAIN, O_LISTEN, O_ROOT, O_ENGINES, O_CPU, O_POOL, O_CLIENTS, O_HANDLES, O_SPIN, O_LOG,
+       O_VERBOSE, O_VERSION, O_HELP };
+
+static const struct option longopts[] = {
+	{ "domain", 1, NULL, O_DOMAIN },       { "listen", 1, NULL, O_LISTEN },
+	{ "root", 1, NULL, O_ROOT },	       { "engines", 1, NULL, O_ENGINES },
+	{ "cpu", 1, NULL, O_CPU },	       { "pool", 1, NULL, O_POOL },
+	{ "max-clients", 1, NULL, O_CLIENTS }, { "max-handles", 1, NULL, O_HANDLES },
+	{ "spin", 1, NULL, O_SPIN },	       { "log", 1, NULL, O_LOG },
+	{ "verbose", 0, NULL, O_VERBOSE },     { "version", 0, NULL, O_VERSION },
+	{ "help", 0, NULL, O_HELP },	       { NULL, 0, NULL, 0 },
+};
+
+static void set_option(int o, const char *arg)
+{
+	switch (o) {
+	case O_DOMAIN:
+		if (!*arg || strlen(arg) > 31)
+			die("--domain %s: 1 to 31 characters are allowed", arg);
+		opt.domain = arg;
+		break;
+	case O_LISTEN:
+		if (opt.nlisten == 8)
+			die("--listen: up to 8 addresses are allowed");
+		if (strncmp(arg, "unix:/", 6) ||
+		    strlen(arg + 5) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+			die("--listen %s: unix:PATH is allowed, with an absolute path below 108 bytes",
+			    arg);
+		opt.listen[opt.nlisten++] = arg + 5;
+		break;
+	case O_ROOT:
+		opt.root = arg;
+		break;
+	case O_ENGINES:
+		opt.engines = number("engines", arg, 1, SVCD_ENGINES_MAX);
+		break;
+	case O_CPU:
+		opt.cpu = number("cpu", arg, 0, 1023);
+		break;
+	case O_POOL:
+		opt.pool = number("pool", arg, 1, 1024);
+		break;
+	case O_CLIENTS:
+		opt.max_clients = number("max-clients", arg, 1, 2000);
+		break;
+	case O_HANDLES:
+		opt.max_handles = number("max-handles", arg, 1, 1 << VOS_HANDLE_IDX_BITS);
+		break;
+	case O_SPIN:
+		opt.spin_us = number("spin", arg, 0, 1000000);
+		break;
+	case O_LOG:
+		if (strcmp(arg, "stderr") && strcmp(arg, "syslog"))
+			die("--log %s: stderr or syslog is allowed", arg);
+		opt.syslog = !strcmp(arg, "syslog");
+		break;
+	case O_VERBOSE:
+		opt.verbose = true;
+		break;
+	case O_VERSION:
+		puts("svcd " VIRTUOS_VERSION);
+		exit(0);
+	case O_HELP:
+		fputs(usage, stdout);
+		exit(0);
+	default:
+		fputs(usage, stderr);
+		exit(1);
+	}
+}
+
+static void parse(int argc, char **argv)
+{
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", longopts, NULL)) != -1)
+		set_option(o, optarg);
+	if (optind < argc)
+		die("%s: no such argument (see --help)", argv[optind]);
+	if (!opt.domain || !opt.nlisten)
+		die("--domain and --listen are needed (see --help)");
+}
+
+static int listen_unix(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct stat st;
+	mode_t mask;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
+
+	strcpy(sun.sun_path, path);
+	/* A socket that nobody listens on any more is left from a former life. */
+	if (!lstat(path, &st) && S_ISSOCK(st.st_mode)) {
+		if (!connect(fd, (struct sockaddr *)&sun, sizeof(sun)))
+			die("%s: another service listens there", path);
+		close(fd);
+		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		unlink(path);
+	}
+	/* Anybody may connect; the kernel says who it is. Directories restrict further. */
+	mask = umask(0);
+	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun)) || listen(fd, 1024);
+	umask(mask);
+	if (r)
+		die("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+static void confine(void)
+{
+	struct rlimit lim;
+
+	if (opt.root && (chdir(opt.root) || chroot(".") || chdir("/")))
+		die("--root %s: %s", opt.root, strerror(errno));
+	if (!getrlimit(RLIMIT_NOFILE, &lim)) {
+		if (geteuid() == 0 && lim.rlim_max < 1u << 20)
+			lim.rlim_max = 1u << 20;
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+/* The service manager's protocol: one datagram. The socket is opened before --root hides it. */
+static int notify_sock = -1;
+
+static void notify_open(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	size_t n = path ? strlen(path) : 0;
+
+	if (!n || n >= sizeof(sun.sun_path))
+		return;
+	memcpy(sun.sun_path, path, n);
+	if (path[0] == '@')
+		sun.sun_path[0] = 0;
+	notify_sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (connect(notify_sock, (struct sockaddr *)&sun,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)))
+		log_line(LOG_WARNING, "NOTIFY_SOCKET: %s", strerror(errno));
+}
+
+void notify_ready(void)
+{
+	printf("svcd: domain %s ready on %s\n", opt.domain, opt.listen[0]);
+	fflush(stdout);
+	if (notify_sock >= 0)
+		send(notify_sock, "READY=1", 7, MSG_NOSIGNAL);
+}
+
+static struct engine *next_engine(void)
+{
+	static int next;
+
+	return &engines[next++ % opt.engines];
+}
+
+struct listener {
+	int fd;
+	bool connection; /* waits for its hello */
+};
+
+static void watch_fd(int ep, int fd, bool connection)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	ev.data.u64 = (uint64_t)fd | (uint64_t)connection << 32;
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev))
+		close(fd);
+}
+
+static void accept_all(int ep, int listener)
+{
+	int fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		watch_fd(ep, fd, true);
+}
+
+/* Until SIGTERM or SIGINT. */
+static void serve(int ep, int sigfd)
+{
+	struct epoll_event ev[32];
+
+	for (;;) {
+		int n = epoll_wait(ep, ev, 32, ticket_any() ? 1000 : -1);
+
+		for (int i = 0; i < n; i++) {
+			int fd = (int)(uint32_t)ev[i].data.u64;
+
+			if (fd == sigfd)
+				return;
+			if (ev[i].data.u64 >> 32) {
+				epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL);
+				client_attach(fd, next_engine());
+			} else {
+				accept_all(ep, fd);
+			}
+		}
+		if (ticket_any())
+			ticket_reap();
+	}
+}
+
+int main(int argc, char **argv)
+{
+	sigset_t set;
+	int ep, sigfd, r = 0;
+
+	parse(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (opt.syslog)
+		openlog("svcd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+	notify_open();
+	ep = epoll_create1(EPOLL_CLOEXEC);
+	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
+	for (int i = 0; i < opt.nlisten; i++)
+		watch_fd(ep, listen_unix(opt.listen[i]), false);
+	watch_fd(ep, sigfd, false);
+	tzset();
+	confine();
+	if (guard_init())
+		die("robust futexes: %s", strerror(errno));
+	r = pool_init(opt.pool);
+	for (int i = 0; i < opt.engines && !r; i++)
+		r = engine_init(&engines[i], i);
+	for (int i = 0; i < opt.engines && !r; i++)
+		r = engine_start(&engines[i]);
+	if (!r)
+		r = turn_start_watchdog();
+	if (r)
+		die("cannot start: %s", strerror(-r));
+	notify_ready();
+	serve(ep, sigfd);
+	if (notify_sock >= 0)
+		send(notify_sock, "STOPPING=1", 10, MSG_NOSIGNAL);
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Open descriptions and handles. A handle is to a client what a descriptor number is to a process:
+ * several may name one open description, each has its own kernel descriptor only if it was made by
+ * dup (so that epoll tells them apart), and a fork shares them.
+ *
+ * Tables change under their lock; the driver looks handles up without: a slot's description is
+ * published with release after its generation, and chunks are never moved nor freed while the
+ * client lives. Only the driver removes, so what it has looked up stays until its turn ends.
+ */
+#define _GNU_SOURCE
+#include "svcd/svcd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
+{
+	struct ofd *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->refs = 1;
+	o->fd = fd;
+	o->kind = kind;
+	o->nonblock = nonblock;
+	pthread_mutex_init(&o->lock, NULL);
+	return o;
+}
+
+struct ofd *ofd_get(struct ofd *o)
+{
+	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+	return o;
+}
+
+void ofd_put(struct ofd *o)
+{
+	if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (struct watch *w = o->watches, *next; w; w = next) {
+		next = w->next;
+		watch_release(w);
+	}
+	close(o->fd);
+	pthread_mutex_destroy(&o->lock);
+	free(o);
+}
+
+/* Found out at the first transfer, since opening a file should not cost another call. */
+enum ofd_kind ofd_kind(struct ofd *o)
+{
+	enum ofd_kind kind = o->kind;
+	struct stat st;
+
+	if (kind != OFD_UNKNOWN)
+		return kind;
+	if (fstat(o->fd, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
+		kind = OFD_FILE;
+	} else {
+		kind = OFD_OTHER;
+		fcntl(o->fd, F_SETFL, fcntl(o->fd, F_GETFL) | O_NONBLOCK);
+	}
+	o->kind = kind;
+	return kind;
+}
+
+static struct handle *slot_at(struct handle_table *t, uint32_t idx)
+{
+	struct handle *chunk =
+		atomic_load_explicit(&t->chunk[idx / HANDLE_CHUNK], memory_order_acquire);
+
+	return chunk ? &chunk[idx % HANDLE_CHUNK] : NULL;
+}
+
+static struct handle *free_slot(struct handle_table *t, uint32_t *idx)
+{
+	struct handle *h;
+
+	if (t->free) {
+		*idx = t->free - 1;
+		h = slot_at(t, *idx);
+		t->free = h->next_free;
+		return h;
+	}
+	if (t->used >= HANDLE_CHUNK * HANDLE_CHUNKS)
+		return NULL;
+	*idx = t->used;
+	if (*idx % HANDLE_CHUNK == 0) {
+		struct handle *chunk = calloc(HANDLE_CHUNK, sizeof(*chunk));
+
+		if (!chunk)
+			return NULL;
+		/* Release: pairs with slot_at(). */
+		atomic_store_explicit(&t->chunk[*idx / HANDLE_CHUNK], chunk, memory_order_release);
+	}
+	t->used++;
+	return slot_at(t, *idx);
+}
+
+int64_t handle_add(struct client *cl, struct ofd *o, uint32_t root)
+{
+	struct handle_table *t = cl->table;
+	struct handle *h = NULL;
+	uint32_t idx = 0, gen = 0;
+
+	if (!o)
+		return -ENOMEM;
+	pthread_mutex_lock(&t->lock);
+	if (t->live < (uint32_t)opt.max_handles)
+		h = free_slot(t, &idx);
+	if (h) {
+		t->live++;
+		gen = (h->gen + 1) & ((1u << VOS_HANDLE_GEN_BITS) - 1);
+		if (!gen)
+			gen = 1;
+		h->gen = gen;
+		h->root = root;
+		/* Release: generation and root first. Pairs with handle_ofd(). */
+		atomic_store_explicit(&h->ofd, o, memory_order_release);
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (h)
+		return (int64_t)VOS_HANDLE(idx, gen);
+	ofd_put(o);
+	return -EMFILE;
+}
+
+static struct handle *find(struct client *cl, uint64_t handle, struct ofd **o)
+{
+	uint32_t idx = VOS_HANDLE_IDX(handle);
+	struct handle *h = slot_at(cl->table, idx);
+
+	if (!h || handle & ~VOS_HANDLE_MASK)
+		return NULL;
+	*o = atomic_load_explicit(&h->ofd, memory_order_acquire);
+	return *o && h->gen == VOS_HANDLE_GEN(handle) ? h : NULL;
+}
+
+struct ofd *handle_ofd(struct client *cl, uint64_t handle, uint32_t *root)
+{
+	struct ofd *o;
+	struct handle *h = find(cl, handle, &o);
+
+	if (!h)
+		return NULL;
+	if (root)
+		*root = h->root;
+	return o;
+}
+
+struct ofd *handle_remove(struct client *cl, uint64_t handle)
+{
+	struct handle_table *t = cl->table;
+	struct ofd *o = NULL;
+	struct handle *h;
+
+	pthread_mutex_lock(&t->lock);
+	h = find(cl, handle, &o);
+	if (h) {
+		atomic_store_explicit(&h->ofd, NULL, memory_order_release);
+		h->next_free = t->free;
+		t->free = VOS_HANDLE_IDX(handle) + 1;
+		t->live--;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return h ? o : NULL;
+}

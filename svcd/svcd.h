@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The service daemon: structures and the functions that its files offer each other.
+ *
+ * Threads, and who may touch what:
+ *
+ *   control	main(): listens, attaches, signals. Holds the robust list (see guard.c).
+ *   driver	the one thread that drives an engine: polls the lanes of the engine's clients, runs
+ *		their calls, retries parked ones. Everything inside struct engine is the driver's
+ *		unless it says otherwise.
+ *   pool	threads that run calls which block; they touch the call they were given, nothing else.
+ *   watchdog	looks whether a driver is stuck in a call and then lets a new thread drive (turn.c).
+ *
+ * A call that has left the driver (pool, or a driver that lost its engine) is completed by the
+ * thread that has it; its client and open descriptions are kept alive by references.
+ */
+#ifndef SVCD_H
+#define SVCD_H
+
+#include "ring/abi.h"
+#include "ring/calls.h"
+#include "ring/lane.h"
+#include "svcd/list.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Options of the command line. */
+struct options {
+	const char *domain;
+	const char *listen[8];
+	int nlisten;
+	const char *root;
+	int engines;	 /* 1 .. SVCD_ENGINES_MAX */
+	int pool;	 /* threads of the pool at most */
+	int max_clients;
+	int max_handles; /* of one client */
+	int cpu;	 /* first engine's CPU, the next ones follow; -1: not pinned */
+	int spin_us;	 /* how long an engine polls without work before it sleeps */
+	bool verbose;
+	bool syslog;
+};
+extern struct options opt;
+
+#define SVCD_ENGINES_MAX 16
+#define SVCD_ROOTS_MAX	 64
+#define SVCD_GROUPS_MAX	 65536
+
+/* --- what epoll reports: every source starts with its type ------------------------------------ */
+
+enum source_type { SOURCE_MAILBOX, SOURCE_CLIENT, SOURCE_PROCESS, SOURCE_WATCH };
+
+struct source {
+	enum source_type type;
+};
+
+/* --- identity: whose rights a call has (ident.c) ------------------------------------------------ */
+
+struct ident {
+	_Atomic int refs;
+	uid_t uid;
+	gid_t gid;
+	int ngroups;
+	gid_t groups[];
+};
+
+struct ident *ident_of_peer(int sock, pid_t *pid);
+struct ident *ident_get(struct ident *);
+void ident_put(struct ident *);
+/* Make the calling thread act for @id with @umask from here on: 0 or -errno. */
+int ident_assume(struct ident *id, mode_t mask);
+bool ident_may_attach(const struct ident *);
+/* Once per thread that runs calls. */
+void ident_thread_init(void);
+
+/* --- open descriptions and handles (ofd.c) ------------------------------------------------------- */
+
+enum ofd_kind { OFD_UNKNOWN, OFD_FILE, OFD_SOCKET, OFD_EPOLL, OFD_OTHER };
+
+struct ofd {
+	_Atomic int refs;
+	int fd;
+	_Atomic enum ofd_kind kind;   /* what fd is; found out at the first transfer */
+	_Atomic bool nonblock;	      /* the program's O_NONBLOCK; sockets and pipes here always have it */
+	_Atomic bool path;	      /* O_PATH */
+	bool no_nowait;		      /* the file system knows no RWF_NOWAIT */
+	_Atomic int64_t timeout[2];   /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+	struct watch *watches;	      /* one per engine that has parked a call on it; under lock */
+	pthread_mutex_t lock;
+};
+
+struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock);
+struct ofd *ofd_get(struct ofd *);
+void ofd_put(struct ofd *);
+enum ofd_kind ofd_kind(struct ofd *);
+
+struct client;
+/* A new handle for @o, whose reference it takes over (also on failure): the handle or -errno. */
+int64_t handle_add(struct client *, struct ofd *o, uint32_t root);
+/* The driver's look-up: borrowed, valid while the driver runs this call. */
+struct ofd *handle_ofd(struct client *, uint64_t handle, uint32_t *root);
+/* Take it out: the description with its reference, or NULL. */
+struct ofd *handle_remove(struct client *, uint64_t handle);
+
+#define HANDLE_CHUNK  1024u
+#define HANDLE_CHUNKS ((1u << VOS_HANDLE_IDX_BITS) / HANDLE_CHUNK)
+
+struct handle {
+	_Atomic(struct ofd *) ofd;
+	_Atomic uint32_t gen;
+	uint32_t root;
+	uint32_t next_free;
+};
+
+struct handle_table {
+	pthread_mutex_t lock;	/* for changes; the driver reads without */
+	_Atomic(struct handle *) chunk[HANDLE_CHUNKS];
+	uint32_t used;		/* slots ever used */
+	uint32_t live;
+	uint32_t free;		/* first free slot + 1 */
+};
+
+/* --- clients (client.c) ---------------------------------------------------------------------------- */
+
+struct root {
+	int fd;
+	dev_t dev;
+	ino_t ino;
+};
+
+struct lane {
+	struct client *client;
+	struct vos_entry *slot;
+	struct list active;	  /* in engine->active while polled */
+	uint64_t last;		  /* turn of the engine with the last request */
+	uint32_t next;		  /* slot polled */
+	_Atomic uint32_t busy;	  /* slots taken and not completed */
+	bool polled;
+	uint16_t index;
+	uint16_t kick;		  /* last kick word seen */
+	int wake_fd;		  /* for VOS_WAIT_FD, or -1 */
+	struct call *call[VOS_SLOTS]; /* parked or pooled calls */
+};
+
+struct client {
+	struct source source;	  /* its connection */
+	struct source process;	  /* its pidfd */
+	_Atomic int refs;
+	struct engine *engine;
+	struct list list;	  /* all clients */
+	struct list of_engine;
+	int sock, pidfd;
+	pid_t pid;
+	bool gone;		  /* hung up; driver */
+	_Atomic bool broken;	  /* broke the rules: to be thrown out */
+	uint8_t *program, *service;
+	size_t map_size;
+	void *map;		  /* the guard's private page comes before it, see guard.c */
+	uint32_t nlanes, pool;
+	struct lane *lane;
+	_Atomic uint32_t ready_tail;
+	uint32_t caps;
+	uint64_t session[2];
+	struct ident *ident;	  /* driver; changed by way of the mailbox */
+	mode_t umask;
+	struct root root[SVCD_ROOTS_MAX];
+	uint32_t nroots;
+	int cwd;		  /* O_PATH, or -1: not in this domain */
+	uint32_t cwd_root;
+	struct list parked;	  /* its parked calls */
+	struct handle_table *table;
+};
+
+struct client *client_get(struct client *);
+void client_put(struct client *);
+void client_drop(struct client *); /* driver: hung up or broken */
+void client_break(struct client *, const char *why);
+int client_attach(int sock, struct engine *e);
+struct client *client_by_session(const uint64_t session[2]);
+extern _Atomic int client_count;
+
+/* --- calls (call.c) ---------------------------------------------------------------------------------- */
+
+/* What a svcd_call_ function may return besides a result. */
+#define CALL_PARK (-5000L) /* retry when the watch set with call_park_on() says so */
+#define CALL_POOL (-5001L) /* run again by a thread of the pool */
+#define CALL_BREAK (-5002L) /* the request makes no sense: throw the client out */
+
+enum call_state { CALL_RUNNING, CALL_IS_PARKED, CALL_QUEUED, CALL_IN_POOL };
+
+struct call {
+	struct client *client;
+	struct lane *lane;
+	const struct vos_op_desc *desc;
+	uint16_t op;
+	uint8_t slot;
+	uint8_t cpu;
+	bool in_pool;
+	bool blocking;		/* the driver marked itself: it may get stuck */
+	bool timed_out, cancelled;
+	bool timer_set;
+	_Atomic enum call_state state;
+	uint64_t raw[6];	/* arguments as posted */
+	uint64_t extra;		/* reference to the block for redirects and the like */
+	long a[6];		/* decoded: numbers, descriptors, pointers */
+	uint32_t len[6];	/* bytes behind a pointer */
+	struct ofd *ofd[2];	/* behind the handles; references only while parked or pooled */
+	bool held;		/* the references above and one of the client are ours */
+	/* parked */
+	struct watch *watch;
+	uint32_t events;
+	struct list parked;	/* in watch->parked */
+	struct list of_client;
+	struct watch *own_watch; /* an epoll set that lives for this call */
+	uint64_t deadline;	/* ns of CLOCK_MONOTONIC, 0: none */
+	struct list timer;
+	uint64_t done;		/* bytes transferred before it parked */
+	int step;
+	/* pool */
+	struct list job;
+	_Atomic int tid;
+	struct ident *ident;
+	mode_t umask;
+};
+
+void call_take(struct engine *, struct lane *, uint32_t slot);
+void call_finish(struct call *, long result);
+/* Keep what the call refers to alive beyond the driver's turn. */
+void call_hold(struct call *);
+void call_retry(struct call *);
+void call_cancel(struct lane *, uint32_t slot);
+/* A block named by a reference: a pointer, or NULL when it lies outside the data part. */
+void *call_in_block(struct client *, uint64_t ref, uint32_t *len);  /* in the service area */
+const void *call_out_block(struct client *, uint64_t ref, uint32_t *len);
+
+/* --- parked calls (park.c) ------------------------------------------------------------------------------ */
+
+struct watch {
+	struct source source;
+	struct engine *engine;
+	struct ofd *ofd;	/* NULL: a set of one call */
+	int fd;
+	struct list parked;
+	struct watch *next;	/* of the same ofd */
+	struct list grave;
+};
+
+/* Have @c wait for @events of @o (or of the private set @fd). For svcd_call_ functions. */
+long call_park_on(struct call *c, struct ofd *o, uint32_t events);
+long call_park_set(struct call *c, int epfd);
+void park_add(struct call *c);
+void park_remove(struct call *c);
+void park_event(struct watch *w, uint32_t events);
+void park_timers(struct engine *e);
+int64_t park_next_timer(struct engine *e); /* ns from now, -1: none */
+void watch_release(struct watch *w);	   /* any thread; freed by the engine */
+void call_deadline(struct call *c, int64_t ns); /* from now; < 0: none; once per call */
+
+/* --- engines (engine.c, turn.c) ---------------------------------------------------------------------------- */
+
+struct engine {
+	int index;
+	int epoll;
+	int mail_fd;
+	struct source mailbox;
+	struct list active;	/* lanes that are polled */
+	struct list clients;
+	struct list timers;	/* calls with a deadline, nearest first */
+	uint64_t turn;
+	uint32_t nparked;
+	struct list free_calls;
+	uint8_t client_cpu;	/* of the last call */
+	bool draining;
+
+	pthread_mutex_t mail_lock;
+	struct list mail;	/* struct mail */
+	struct list graves;	/* watches to be freed */
+
+	/* turn.c: odd while the driver is in a call that may block */
+	_Atomic uint64_t turns;
+	uint64_t turns_seen;
+	_Atomic bool awake;
+};
+
+extern struct engine engines[SVCD_ENGINES_MAX];
+
+int engine_init(struct engine *, int index);
+int engine_start(struct engine *);
+void engine_drive(struct engine *);
+/* Have the driver of @e run fn(arg) soon. 0 or -ENOMEM. */
+int engine_post(struct engine *e, void (*fn)(struct engine *, void *), void *arg);
+void engine_poll_lane(struct engine *, struct lane *);
+uint64_t now_ns(void);
+
+/* turn.c */
+extern _Thread_local struct engine *driving;
+void turn_enter(struct engine *);      /* the driver may block from here ... */
+bool turn_leave(struct engine *);      /* ... to here. False: another thread drives now */
+int turn_start_watchdog(void);
+void turn_engine_awake(struct engine *);
+
+/* --- pool (pool.c) -------------------------------------------------------------------------------------------- */
+
+int pool_init(int max);
+void pool_add(struct call *);
+void pool_interrupt(struct call *); /* driver: make a blocked call return */
+
+/* --- paths (walk.c) ---------------------------------------------------------------------------------------------- */
+
+struct where {
+	int dir;	 /* directory of the last component */
+	bool close;	 /* dir is ours to close */
+	const char *name; /* last component, "." or (with the object itself) "" */
+	uint32_t root;
+	char buf[VOS_PATH_MAX * 2];
+};
+
+/* 0, -errno, or VOS_REDIRECT (already written for the @which-th path of the call). */
+long walk(struct call *c, int which, uint64_t base, const char *path, bool follow, struct where *w);
+void walk_end(struct where *w);
+/* Descriptor of a base, borrowed; -errno. */
+int walk_base(struct client *cl, uint64_t base, uint32_t *root);
+long walk_redirect(struct call *c, int which, uint32_t root, const char *path);
+
+/* --- tickets (ticket.c): what a child or the next image will claim --------------------------------------------------- */
+
+struct ticket;
+long ticket_make(struct client *, uint64_t id[2]);
+int ticket_take(const uint64_t id[2], struct client *into);
+void ticket_bind(const uint64_t id[2], pid_t pid);
+void ticket_reap(void);
+bool ticket_any(void);
+long token_make(struct client *, struct ofd *, uint32_t root, uint64_t id[2]);
+long token_claim(struct client *, const uint64_t id[2]);
+
+/* --- chores -------------------------------------------------------------------------------------------------------------- */
+
+void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void *guard_map(int memfd, size_t size, size_t guard_off, uint32_t *guard_value);
+void guard_unmap(void *map, size_t size);
+int guard_init(void);
+void notify_ready(void);
+int random_id(uint64_t id[2]);
+
+/* --- calls of their own: svcd/calls/ ---------------------------------------------------------------------------------- */
+
+typedef long (*call_fn)(struct call *);
+#define VOS_OP(name, nr, run, ...) VOS_FN_##run(name)
+#define VOS_FN_OWN(name)    long svcd_call_##name(struct call *);
+#define VOS_FN_INLINE(name)
+#define VOS_FN_BLOCK(name)
+#define VOS_FN_PATH(name)
+#define VOS_FN_POOL(name)
+#include "ring/calls.def"
+#undef VOS_FN_OWN
+#undef VOS_FN_INLINE
+#undef VOS_FN_BLOCK
+#undef VOS_FN_PATH
+#undef VOS_FN_POOL
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whose turn it is to drive an engine. Calls that seldom block are run by the driver itself, since
+ * handing them over would cost more than they do. Should one block all the same, the watchdog sees
+ * the same odd turn number twice and takes the engine away: a new thread drives on, and the stuck
+ * one completes its call when it comes back, then ends.
+ *
+ *	turns		driver			watchdog
+ *	even -> odd	enters a call
+ *	odd -> even	leaves it, or		takes the engine away
+ *			(whose exchange succeeds)
+ *
+ * The watchdog sleeps while all engines do.
+ */
+#define _GNU_SOURCE
+#include "svcd/svcd.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_NS 5000000
+
+_Thread_local struct engine *driving;
+static _Thread_local uint64_t entered; /* the turn that this thread is in */
+static _Atomic uint32_t watching;      /* futex: 1 while the watchdog ticks */
+
+static void wake_watchdog(void)
+{
+	if (!atomic_exchange(&watching, 1))
+		syscall(SYS_futex, &watching, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void turn_enter(struct engine *e)
+{
+	entered = atomic_load_explicit(&e->turns, memory_order_relaxed) + 1;
+	/* Relaxed: nobody learns anything from it but that we were here. */
+	atomic_store_explicit(&e->turns, entered, memory_order_relaxed);
+	if (!atomic_load_explicit(&watching, memory_order_relaxed))
+		wake_watchdog();
+}
+
+bool turn_leave(struct engine *e)
+{
+	uint64_t old = entered;
+
+	/* Pairs with take_away(): one of the two wins. If we lost, another thread owns the engine. */
+	if (atomic_compare_exchange_strong_explicit(&e->turns, &old, entered + 1,
+						    memory_order_acq_rel, memory_order_relaxed))
+		return true;
+	driving = NULL;
+	return false;
+}
+
+static void *drive(void *arg)
+{
+	driving = arg;
+	ident_thread_init();
+	engine_drive(arg);
+	return NULL;
+}
+
+static void take_away(struct engine *e, uint64_t seen)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+
+	/* Acquire: we see all that the stuck driver did to the engine. Pairs with turn_leave(). */
+	if (!atomic_compare_exchange_strong_explicit(&e->turns, &seen, seen + 1,
+						     memory_order_acq_rel, memory_order_relaxed))
+		return;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	while (pthread_create(&t, &attr, drive, e))
+		usleep(1000);
+	pthread_attr_destroy(&attr);
+}
+
+static bool tick(void)
+{
+	bool awake = false;
+
+	for (int i = 0; i < opt.engines; i++) {
+		struct engine *e = &engines[i];
+		uint64_t turns = atomic_load(&e->turns);
+
+		if (atomic_load(&e->awake))
+			awake = true;
+		if (turns & 1 && turns == e->turns_seen)
+			take_away(e, turns);
+		e->turns_seen = turns;
+	}
+	return awake;
+}
+
+static void *watchdog(void *arg)
+{
+	const struct timespec t = { 0, TICK_NS };
+
+	(void)arg;
+	for (;;) {
+		nanosleep(&t, NULL);
+		if (tick())
+			continue;
+		atomic_store(&watching, 0);
+		/* A driver that enters a call after this look sees 0 and wakes us. */
+		if (tick()) {
+			atomic_store(&watching, 1);
+			continue;
+		}
+		while (!atomic_load(&watching))
+			syscall(SYS_futex, &watching, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	}
+	return NULL;
+}
+
+int turn_start_watchdog(void)
+{
+	pthread_t t;
+
+	return -pthread_create(&t, NULL, watchdog, NULL);
+}

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What the test stages share: results, the work directory, and processes that end with the run.
+#
+# Every process that is started in the background is registered by its id and ended by that id;
+# nothing is ever ended by name.
+
+passed=0 failed=0 skipped=0
+failures=()
+only=${only:-}
+work=
+
+die() {
+	echo "$0: $*" >&2
+	exit 1
+}
+
+# Results. A test is reported once; the files named after the message are shown on failure.
+pass() {
+	passed=$((passed + 1))
+	printf 'ok   %s\n' "$1"
+}
+
+fail() {
+	local name=$1 why=$2
+	shift 2
+	failed=$((failed + 1))
+	failures+=("$name: $why")
+	printf 'FAIL %s: %s\n' "$name" "$why"
+	local f
+	for f in "$@"; do
+		[ -s "$f" ] || continue
+		printf '     --- %s\n' "${f##*/}"
+		tail -n "${VT_SHOW_LINES:-60}" "$f" | sed 's/^/     /'
+	done
+}
+
+# A skip is a failure in CI unless the reason is listed in test/allowed-skips.
+skip() {
+	local name=$1 reason=$2
+	if [ "${CI:-}" = true ] && ! grep -qxF -- "$reason" "$top/test/allowed-skips"; then
+		fail "$name" "skipped in CI: $reason"
+		return
+	fi
+	skipped=$((skipped + 1))
+	printf 'skip %s: %s\n' "$name" "$reason"
+}
+
+summary() {
+	local f
+	if [ ${#failures[@]} -gt 0 ]; then
+		echo
+		echo "failed:"
+		for f in "${failures[@]}"; do
+			printf '  %s\n' "$f"
+		done
+	fi
+	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+	[ "$failed" = 0 ]
+}
+
+wanted() {
+	[ -z "$only" ] || [[ $1 =~ $only ]]
+}
+
+# Background processes and mounts, undone in reverse order by finish().
+undo=()
+
+on_exit() {
+	undo+=("$*")
+}
+
+finish() {
+	local rc=$? i
+	trap - EXIT
+	set +e
+	for ((i = ${#undo[@]} - 1; i >= 0; i--)); do
+		eval "${undo[i]}"
+	done
+	exit "$rc"
+}
+
+# TERM, then KILL for what has not ended after two seconds; reaps it if it is ours.
+end_process() {
+	local pid=$1 i
+	[ -n "$pid" ] && kill -TERM "$pid" 2>/dev/null || return 0
+	for ((i = 0; i < 100; i++)); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.02
+	done
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	return 0
+}
+
+# The directory for everything a run writes: on a disk file system, readable by every user.
+make_work() {
+	work=$(mktemp -d "${VT_TMPDIR:-/var/tmp}/virtuos-test.XXXXXX")
+	chmod 755 "$work"
+	on_exit "rm -rf --one-file-system '$work'"
+	# Extended attributes, holes and nameless files are compared on ext4; elsewhere use an image.
+	[ "$(stat -f -c %T "$work")" = ext2/ext3 ] && return
+	truncate -s 6G "$work/image"
+	if mkfs.ext4 -q -F "$work/image" 2>/dev/null && mkdir "$work/disk" &&
+		mount -o loop "$work/image" "$work/disk" 2>/dev/null; then
+		on_exit "umount '$work/disk'"
+		work=$work/disk
+		chmod 755 "$work"
+	else
+		echo "note: no ext4 for the test data, using $(stat -f -c %T "$work")"
+	fi
+}

@@ -1,0 +1,241 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Builds the project and runs its tests. Needs root (namespaces, several users); see --help.
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+build=${BUILD:-$top/build}
+size=normal
+modes="native local forwarded"
+stages="format unit model behaviour programs tools"
+install=yes
+compile=yes
+keep=
+
+. "$top/test/lib.sh"
+. "$top/test/three-way.sh"
+
+usage() {
+	cat <<-END
+		usage: test/run.sh [OPTION...]
+		  --only REGEX     run the tests whose name matches (stages without a match do nothing)
+		  --stages LIST    some of: $stages
+		  --modes LIST     some of: $modes; native is always run, the others are compared to it
+		  --quick          small sizes, one user, one build of each program
+		  --full           large sizes (1 GiB copies)
+		  --no-install     do not install missing packages
+		  --no-build       use what is in the build directory
+		  --keep           keep the work directory
+		  --shell          start the two domains, then a shell to try things in
+		environment: BUILD (build directory), SVCD (another svcd, such as a sanitised one),
+		VT_TMPDIR (where to work), VT_SHOW_LINES (of a failing test's output), CI
+	END
+}
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--only) only=$2 && shift ;;
+	--stages) stages=$2 && shift ;;
+	--modes) modes=$(xargs <<<"native ${2//native/}") && shift ;;
+	--quick) size=quick ;;
+	--full) size=full ;;
+	--no-install) install=no ;;
+	--no-build) compile=no ;;
+	--keep) keep=yes ;;
+	--shell) stages=shell ;;
+	-h | --help) usage && exit ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+	shift
+done
+
+[ "$(id -u)" = 0 ] || die "must be run as root: it makes network namespaces and changes users"
+
+packages=(
+	gcc meson ninja-build pkg-config libinih-dev libaio-dev liburcu-dev libcap-dev
+	libseccomp-dev libsystemd-dev liburing-dev clang-format spin
+	iproute2 procps util-linux e2fsprogs strace
+	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
+	nginx-light redis-server redis-tools iperf3 fio
+)
+
+# The packaged servers must not start by themselves: policy-rc.d says so while packages install.
+install_missing() {
+	local missing=() p policy=/usr/sbin/policy-rc.d
+	for p in "${packages[@]}"; do
+		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	echo "installing: ${missing[*]}"
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' >$policy
+		chmod 755 $policy
+		on_exit "rm -f $policy"
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	if ! { apt-get -qq update && apt-get -qq -y --no-install-recommends install "${missing[@]}"; } \
+		>"$work/apt.log" 2>&1; then
+		tail -n 30 "$work/apt.log"
+		die "packages cannot be installed: ${missing[*]}"
+	fi
+}
+
+# Prints nothing unless it fails.
+quietly() {
+	"$@" >"$work/quiet.log" 2>&1 || {
+		cat "$work/quiet.log"
+		return 1
+	}
+}
+
+build_all() {
+	local options=()
+	[ "${CI:-}" = true ] && options+=(--werror)
+	[ -e "$build/build.ninja" ] || quietly meson setup "${options[@]}" "$build" "$top"
+	quietly meson compile -C "$build"
+}
+
+stage_format() {
+	local files
+	wanted format || return 0
+	mapfile -t files < <(find "$top" \( -name '.*' -o -name 'build*' \) -prune -o \
+		-name '*.[ch]' -print | sort)
+	if clang-format --dry-run -Werror "${files[@]}" 2>"$work/format"; then
+		pass format
+	else
+		fail format "run clang-format -i on the files named" "$work/format"
+	fi
+}
+
+# A test that reports by its exit status alone.
+simple_test() { # NAME TIMEOUT COMMAND...
+	local name=$1 limit=$2 rc=0 sid
+	shift 2
+	wanted "$name" || return 0
+	mkdir -p "$work/simple"
+	setsid timeout -k 2 "$limit" env TMPDIR="$work/simple" "$@" </dev/null >"$work/simple.out" 2>&1 &
+	sid=$!
+	wait "$sid" || rc=$?
+	left_behind "$sid" >>"$work/simple.out" || rc=99
+	case $rc in
+	0) pass "$name" ;;
+	77) skip "$name" "$(sed -n 's/^skip: //p' "$work/simple.out" | tail -n 1)" ;;
+	*) fail "$name" "$(explain_status $rc)" "$work/simple.out" ;;
+	esac
+	rm -rf "$work/simple"
+}
+
+stage_unit() {
+	local t
+	for t in "$build"/test/unit/*_test; do
+		[ -x "$t" ] && simple_test "unit/${t##*/}" 120 "$t"
+	done
+	return 0
+}
+
+stage_model() {
+	local t
+	for t in "$top"/test/model/*.sh; do
+		[ -e "$t" ] && simple_test "model/$(basename "$t" .sh)" 300 bash "$t"
+	done
+	return 0
+}
+
+stage_tools() {
+	local t
+	for t in "$top"/test/tool/*.sh; do
+		[ -e "$t" ] && simple_test "tool/$(basename "$t" .sh)" 120 bash "$t" "$build"
+	done
+	return 0
+}
+
+users_of() { # FILE
+	local users
+	users=$(header "$1" run-as "root user")
+	[ $size = quick ] && users=${users%% *}
+	echo "$users"
+}
+
+# Each program exists twice: as plain calls, and as Debian builds its own (LFS names, fortified).
+stage_behaviour() {
+	local source t flavour user
+	for source in "$top"/test/behaviour/*.c; do
+		t=$(basename "$source" .c)
+		for flavour in "" .lfs; do
+			[ "$flavour$size" = .lfsquick ] && continue
+			wanted "$t$flavour" || continue
+			cp "$build/test/behaviour/$t$flavour" "$work/bin/"
+			for user in $(users_of "$source"); do
+				three_way "$t$flavour" "$user" "$(header "$source" timeout 60)" \
+					"$work/bin/$t$flavour"
+			done
+			rm -f "$work/bin/$t$flavour"
+		done
+	done
+}
+
+stage_programs() {
+	local source t user
+	cp "$top/test/programs/prog.sh" "$work/bin/"
+	for source in "$top"/test/programs/*.sh; do
+		t=$(basename "$source" .sh)
+		[ "$t" = prog ] && continue
+		wanted "$t" || continue
+		cp "$source" "$work/bin/"
+		for user in $(users_of "$source"); do
+			disk_local=yes three_way "$t" "$user" "$(header "$source" timeout 120)" \
+				bash "$work/bin/$t.sh"
+		done
+		rm -f "$work/bin/$t.sh"
+	done
+}
+
+stage_shell() {
+	echo "LD_PRELOAD=$work/bin/libvirtuos.so VIRTUOS_CONFIG=$work/forwarded.conf"
+	echo "tree: $work/forwarded/data here is $work/root there"
+	in_namespace void env VT_DIR="$work/forwarded/data" VT_LOCAL="$shm" \
+		VIRTUOS_CONFIG="$work/forwarded.conf" bash
+}
+
+# svcd ends by itself when told to.
+stop_domains() {
+	local name rc
+	[[ $modes == *forwarded* ]] || return 0
+	for name in net storage; do
+		rc=0
+		kill -TERM "${svcd_pid[$name]}"
+		timeout 5 tail --pid="${svcd_pid[$name]}" -f /dev/null || rc=$?
+		[ $rc = 0 ] && { wait "${svcd_pid[$name]}" || rc=$?; }
+		if [ $rc = 0 ]; then
+			pass "svcd $name ends on SIGTERM"
+		else
+			fail "svcd $name ends on SIGTERM" "$(explain_status $rc)" "$work/$name.log"
+		fi
+	done
+}
+
+trap finish EXIT
+trap 'exit 130' INT TERM
+umask 022
+ulimit -c 0
+disk_local=no
+preload=$build/preload/libvirtuos.so
+svcd=${SVCD:-$build/svcd/svcd}
+test_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH=$test_path
+
+make_work
+[ $install = no ] || install_missing
+[ $compile = no ] || build_all || die "the build fails"
+[ -z "$keep" ] || undo=()
+
+if [[ " $stages " =~ \ (behaviour|programs|shell)\  ]]; then
+	three_way_setup
+fi
+for stage in $stages; do
+	"stage_$stage"
+done
+if [[ " $stages " =~ \ (behaviour|programs)\  ]]; then
+	stop_domains
+fi
+[ "$stages" = shell ] || summary

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2154
+# Runs one program three ways and compares: native, preloaded with everything local, forwarded.
+#
+# Two service domains serve the whole run, each svcd in a network namespace of its own:
+#   net      has a loopback interface that is up
+#   void     has none; svcd for storage lives here, and so do forwarded programs, so that a socket
+#            call that is not forwarded fails instead of passing unnoticed
+#   plain    loopback for the native and local runs
+#
+# Layout below $work, alike for the three modes:
+#   MODE/side/note       local in every mode
+#   MODE/data/CASE       VT_DIR; for "forwarded" MODE/data does not exist here, it is $work/root
+#   VT_LOCAL             on another file system (tmpfs), local in every mode
+#   VT_FAR               a second tree; when forwarded, at /vt/data where not even the parent exists
+
+pool_threads=${VT_POOL_THREADS:-16} # threads that an idle svcd may keep beyond its first ones
+
+hold_namespace() { # NAME: a network namespace, kept by a process of ours
+	local name=$1
+	mkfifo "$work/hold.$name"
+	unshare --net sh -c 'echo >"$1"; exec sleep infinity' sh "$work/hold.$name" &
+	netns_pid[$name]=$!
+	on_exit "end_process ${netns_pid[$name]}"
+	read -r _ <"$work/hold.$name"
+}
+
+in_namespace() { # NAME COMMAND...
+	local name=$1
+	shift
+	nsenter --net="/proc/${netns_pid[$name]}/ns/net" "$@"
+}
+
+# Replaces a background subshell by COMMAND, which starts with descriptors 0 to 2 and no others.
+clean_exec() {
+	local fd
+	for fd in /proc/"$BASHPID"/fd/*; do
+		fd=${fd##*/}
+		[ "$fd" -le 2 ] || exec {fd}<&-
+	done
+	exec "$@"
+}
+
+start_domain() { # NAME NAMESPACE ARG...: waits for the ready line
+	local name=$1 ns=$2 line fd
+	shift 2
+	rm -f "$work/$name.sock" "$work/$name.ready"
+	mkfifo "$work/$name.ready"
+	clean_exec nsenter --net="/proc/${netns_pid[$ns]}/ns/net" "$svcd" --domain "$name" \
+		--listen "unix:$work/$name.sock" "$@" >"$work/$name.ready" 2>>"$work/$name.log" &
+	svcd_pid[$name]=$!
+	exec {fd}<"$work/$name.ready"
+	svcd_out[$name]=$fd
+	if ! read -r -t 10 -u "$fd" line || [[ $line != *ready* ]]; then
+		die "svcd for $name is not ready: $(tail -n 5 "$work/$name.log")"
+	fi
+}
+
+start_domains() {
+	start_domain net net
+	start_domain storage void --root "$work/root"
+}
+
+# A domain that a test has ended is a failure of that test; the next one gets a new one.
+domains_alive() {
+	local name fd alive=0
+	for name in net storage; do
+		kill -0 "${svcd_pid[$name]}" 2>/dev/null && continue
+		alive=1
+		fd=${svcd_out[$name]}
+		exec {fd}<&-
+		if [ "$name" = net ]; then
+			start_domain net net
+		else
+			start_domain storage void --root "$work/root"
+		fi
+		count_domain "$name" >"$work/$name.base"
+	done
+	return $alive
+}
+
+end_domains() {
+	local name
+	for name in "${!svcd_pid[@]}"; do
+		end_process "${svcd_pid[$name]}"
+	done
+}
+
+count_domain() { # NAME: descriptors, shared mappings of clients, threads
+	local pid=${svcd_pid[$1]} n
+	set -- /proc/"$pid"/fd/*
+	n=$#
+	printf '%d %d ' "$n" "$(grep -c 'memfd:' "/proc/$pid/maps" 2>/dev/null)"
+	set -- /proc/"$pid"/task/*
+	printf '%d\n' $#
+}
+
+# What a program held in svcd is gone soon after it has ended.
+leaks() {
+	local name i base now
+	for name in net storage; do
+		read -ra base <"$work/$name.base"
+		for ((i = 0; i < 100; i++)); do
+			read -ra now <<<"$(count_domain "$name")"
+			((now[0] <= base[0] && now[1] <= base[1] &&
+				now[2] <= base[2] + pool_threads)) && break
+			sleep 0.02
+		done
+		((i < 100)) && continue
+		printf 'svcd %s holds %s descriptors, %s mappings, %s threads; before: %s %s %s\n' \
+			"$name" "${now[@]}" "${base[@]}"
+		return 1
+	done
+}
+
+three_way_setup() {
+	declare -gA netns_pid svcd_pid svcd_out
+	local mode
+	hold_namespace plain
+	in_namespace plain ip link set lo up
+	mkdir -p "$work/out" "$work/root" "$work/bin"
+	for mode in native local forwarded; do
+		mkdir -p "$work/$mode/side"
+		echo "beside the tree" >"$work/$mode/side/note"
+	done
+	mkdir "$work"/{native,local}/{data,far} "$work/root/vt"
+	shm=$(mktemp -d /dev/shm/virtuos-test.XXXXXX)
+	chmod 755 "$shm"
+	on_exit "rm -rf '$shm'"
+
+	[[ $modes == native ]] && return
+	# Where an unprivileged user can read it, whatever the build directory's mode is.
+	cp "$preload" "$work/bin/libvirtuos.so"
+	cat >"$work/local.conf" <<-END
+		[default]
+		inet = local
+		dns = local
+	END
+	[[ $modes != *forwarded* ]] && return
+	cat >"$work/forwarded.conf" <<-END
+		[domain net]
+		address = unix:$work/net.sock
+
+		[domain storage]
+		address = unix:$work/storage.sock
+
+		[default]
+		inet = net
+		dns = net
+		file $work/forwarded/data = storage:/
+		file /vt/data = storage:/vt
+	END
+	hold_namespace net
+	in_namespace net ip link set lo up
+	hold_namespace void
+	on_exit end_domains
+	start_domains
+	for mode in net storage; do
+		count_domain $mode >"$work/$mode.base"
+	done
+}
+
+# Runs COMMAND as USER in MODE; its output goes to $work/out/NAME.MODE, its status to status[MODE].
+run_mode() { # MODE NAME USER TIMEOUT COMMAND...
+	local mode=$1 name=$2 user=$3 limit=$4 ns=plain uid=65534 sid
+	shift 4
+	local out=$work/out/$name.$mode env=() as=()
+	local data=$work/$mode/data/$name real=$work/$mode/data/$name local_dir=$shm/$name
+	local far=$work/$mode/far/$name vt_far=$work/$mode/far/$name
+	if [ "$mode" = forwarded ]; then
+		ns=void
+		real=$work/root/$name
+		far=$work/root/vt/$name
+		vt_far=/vt/data/$name
+	fi
+	[ "$user" = root ] && uid=0
+	[ "$disk_local" = yes ] && local_dir=$work/$mode/side/$name
+	rm -rf "$real" "$local_dir" "$far"
+	mkdir "$real" "$local_dir" "$far"
+	chown "$uid:$uid" "$real" "$local_dir" "$far"
+	[ "$user" = root ] ||
+		as=(setpriv --reuid=$uid --regid=$uid --clear-groups)
+	[ "$mode" = native ] ||
+		env=("LD_PRELOAD=$work/bin/libvirtuos.so" "VIRTUOS_CONFIG=$work/$mode.conf")
+
+	clean_exec setsid nsenter --net="/proc/${netns_pid[$ns]}/ns/net" "${as[@]}" \
+		timeout -k 2 "$limit" env -i PATH="$test_path" HOME="$local_dir" LC_ALL=C TZ=UTC \
+		VT_DIR="$data" VT_LOCAL="$local_dir" VT_FAR="$vt_far" VT_SIZE="$size" \
+		"${env[@]}" "$@" </dev/null >"$out" 2>"$out.err" &
+	sid=$!
+	status[$mode]=0
+	wait "$sid" || status[$mode]=$?
+	left_behind "$sid" >>"$out.err" || status[$mode]=99
+	rm -rf "$real" "$local_dir" "$far"
+}
+
+# Processes of a program's session that outlive it: named, ended by id, and a failure.
+left_behind() { # SESSION
+	local i pid left
+	for ((i = 0; i < 25; i++)); do
+		left=$(ps -o pid=,stat=,args= -s "$1" | awk '$2 !~ /^Z/')
+		[ -n "$left" ] || return 0
+		sleep 0.02
+	done
+	printf 'left running:\n%s\n' "$left"
+	while read -r pid _; do
+		kill -KILL "$pid" 2>/dev/null
+	done <<<"$left"
+	return 1
+}
+
+explain_status() {
+	case $1 in
+	99) echo "processes left running" ;;
+	124 | 137) echo "timeout or killed ($1)" ;;
+	*) echo "exit status $1" ;;
+	esac
+}
+
+# COMMAND three ways as USER. The native run must pass by itself; the others must be equal to it.
+three_way() { # NAME USER TIMEOUT COMMAND...
+	local name=$1 user=$2 limit=$3 mode out problem leak
+	local label="$name ($user)"
+	shift 3
+	local -A status=()
+	out=$work/out/$name
+	run_mode native "$name" "$user" "$limit" "$@"
+	case ${status[native]} in
+	0) ;;
+	77)
+		skip "$label" "$(sed -n 's/^skip: //p' "$out.native" | tail -n 1)"
+		return
+		;;
+	*)
+		fail "$label" "native: $(explain_status "${status[native]}")" "$out.native"{,.err}
+		return
+		;;
+	esac
+	for mode in $modes; do
+		[ "$mode" = native ] && continue
+		run_mode "$mode" "$name" "$user" "$limit" "$@"
+		problem=
+		if ! cmp -s "$out.native" "$out.$mode"; then
+			diff -u "$out.native" "$out.$mode" >"$out.diff" || true
+			problem="$mode: output differs"
+		fi
+		[ "${status[$mode]}" = 0 ] ||
+			problem="$mode: $(explain_status "${status[$mode]}")${problem:+, output differs}"
+		if [ "$mode" = forwarded ]; then
+			if ! domains_alive; then
+				problem="${problem:+$problem; }svcd ended"
+			elif ! leak=$(leaks); then
+				problem="${problem:+$problem; }$leak"
+				for d in net storage; do
+					count_domain "$d" >"$work/$d.base"
+				done
+			fi
+		fi
+		if [ -n "$problem" ]; then
+			fail "$label" "$problem" "$out.diff" "$out.$mode.err"
+			rm -f "$out.diff"
+			return
+		fi
+	done
+	pass "$label"
+	rm -f "$out".*
+}
+
+# "KEY: value" in one of the first lines of a test's source.
+header() { # FILE KEY DEFAULT
+	local value
+	value=$(head -n 8 "$1" | sed -n "s/^[/#* ]*$2: *\\([^*]*[^* ]\\).*/\\1/p" | head -n 1)
+	echo "${value:-$3}"
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding and loading the configuration for the subcommands. */
+#include <errno.h>
+#include <string.h>
+
+#include "tools/virtuos.h"
+
+int conf_find(const char *option, char file[PATH_MAX])
+{
+	const char *env = getenv("VIRTUOS_CONFIG");
+	const char *name = option ? option : env && *env ? env : VOS_CONFIG_DEFAULT;
+
+	/* Absolute, because the program may change its directory and start others. */
+	if (realpath(name, file))
+		return 0;
+	say("%s: %s", name, strerror(errno));
+	return -1;
+}
+
+int conf_load(struct vos_config *cfg, const char *file, const char *base, const char *path,
+	      bool env)
+{
+	struct vos_config_error err;
+	int ret = vos_config_load(cfg, file, base, path, &err);
+
+	if (ret && err.line)
+		fprintf(stderr, "%s:%d: %s\n", file, err.line, err.text);
+	else if (ret && ret != -EINVAL)
+		fprintf(stderr, "%s: %s: %s\n", file, err.text, strerror(-ret));
+	else if (ret)
+		fprintf(stderr, "%s: %s\n", file, err.text);
+	if (ret)
+		return -1;
+	if (env && vos_config_env(cfg, &err)) {
+		say("%s", err.text);
+		return -1;
+	}
+	return 0;
+}
+
+void conf_section(const char *file, int line, char *section, size_t size)
+{
+	CLEANUP(free) char *text = NULL;
+	CLEANUP(fclose) FILE *f = fopen(file, "re");
+	size_t room = 0;
+
+	*section = '\0';
+	for (int n = 1; f && n <= line && getline(&text, &room, f) >= 0; n++) {
+		const char *start = text + strspn(text, " \t"), *end;
+		char *comment = strstr(text, " ;");
+
+		if (comment)
+			*comment = '\0';
+		end = strrchr(start, ']');
+		if (n == 1 && !strncmp(start, "\xef\xbb\xbf", 3))
+			start += 3;
+		if (*start == '[' && end)
+			snprintf(section, size, "%.*s", (int)(end - start + 1), start);
+	}
+}
