@@ -117,7 +117,7 @@ static void patch_libc(void)
 	if (vos_config.libc_patch == VOS_PATCH_OFF)
 		return;
 	vos_dispatch_wanted(want);
-	r = vos_libc_patch(want);
+	r = vos_libc_patch_flags(want, VOS_PATCH_ASYNC);
 	if (r > 0 || vos_config.libc_patch == VOS_PATCH_AUTO)
 		return;
 	vos_say("libc_patch = require, but libc cannot be patched: error ", decimal(digits, -r), NULL);

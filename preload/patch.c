@@ -34,7 +34,7 @@
 #include <sys/syscall.h>
 #include "ring/raw.h"
 
-#define MAX_SITES 384
+#define MAX_SITES 512
 #define STUB_SIZE 64 /* a cache line */
 #define PAGE	  4096UL
 
@@ -319,18 +319,18 @@ static void map_again(const struct libc *libc, uint8_t *low, size_t len)
 	long fd = vos_raw4(SYS_openat, AT_FDCWD, libc->path, O_RDONLY | O_CLOEXEC, 0);
 
 	vos_raw6(SYS_mmap, low, len, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd,
-		 libc->offset + (size_t)(low - page_of(libc->text.start)));
+		 (long)libc->offset + (low - libc->text.start));
 	vos_raw1(SYS_close, fd);
 }
 
 typedef uint64_t __attribute__((aligned(1), may_alias)) word;
 
-static void swap_bytes(uint8_t *at, uint64_t new, uint64_t mask, uint64_t *old)
+static void swap_bytes(uint8_t *at, uint64_t bytes, uint64_t mask, uint64_t *old)
 {
 	word *p = (word *)at;
 
 	*old = *p;
-	*p = (*p & ~mask) | (new &mask);
+	*p = (*p & ~mask) | (bytes & mask);
 }
 
 /* From here on to the end no call but into the kernel, nor what a compiler may make one of. */
@@ -380,6 +380,7 @@ static long write_sites(const struct libc *libc, struct vos_site *site, int n)
 int vos_libc_patch_flags(const unsigned long *want, unsigned int flags)
 {
 	struct vos_site site[MAX_SITES];
+	unsigned long active[VOS_PATCH_WORDS];
 	struct libc libc = { 0 };
 	struct stubs stubs;
 	long ret;
@@ -390,9 +391,11 @@ int vos_libc_patch_flags(const unsigned long *want, unsigned int flags)
 	if (!dl_iterate_phdr(find_text, &libc) || !libc.path)
 		return -ENOENT;
 	n = vos_patch_scan(&libc.text, want, flags, site, MAX_SITES);
-	vos_patch_wanted(vos_patch_active, want);
-	if (n < 0 || !found_needed(site, n, vos_patch_active))
+	vos_patch_wanted(active, want);
+	if (n < 0 || !found_needed(site, n, active))
 		return -ENOENT;
+	for (size_t i = 0; i < VOS_PATCH_WORDS; i++)
+		vos_patch_active[i] = active[i];
 	cancel_arch = (long (*)(void *, long, long, long, long, long, long, long))(
 			      uintptr_t)libc.text.cancel_arch;
 	canceled_mask = libc.text.canceled_mask;

@@ -17,8 +17,9 @@
  * glibc 2.40 and older hold two copies of each call that is a cancellation point. The second, the
  * only one that a program with threads runs, makes its call with asynchronous cancellation on.
  * With this flag these copies are patched as well, and the hook is run with cancellation deferred.
- * Without it libc's own read(), write(), poll(), connect() .. of programs with threads stay
- * libc's. From glibc 2.41 on there is one way only, which is patched in any case.
+ * Without it libc's own read(), write(), poll(), connect() .. are not seen once there are threads:
+ * stdio goes to the kernel, and getaddrinfo() gets its socket from the hook but connects it behind
+ * the hook's back. From glibc 2.41 on there is one way only, which is patched in any case.
  */
 #define VOS_PATCH_ASYNC 1U
 
@@ -89,8 +90,8 @@ static inline bool vos_patch_has(const unsigned long *set, long nr)
 	return (unsigned long)nr < VOS_PATCH_NRS && set[nr / bits] >> (nr % bits) & 1;
 }
 
-/* @set becomes @want without the calls that are never patched. */
-void vos_patch_wanted(unsigned long *set, const unsigned long *want);
+/* @set becomes @want without the calls that are never patched; is anything left? */
+bool vos_patch_wanted(unsigned long *set, const unsigned long *want);
 
 /* Find the sites in @text; returns how many, or -ENOSPC when there are more than @max. */
 int vos_patch_scan(struct vos_text *text, const unsigned long *want, unsigned int flags,

@@ -27,9 +27,7 @@
 #define TOP	   (RED_ZONE + 8) /* what lies between the saved rbp and the site's rsp */
 
 #define FXSAVE_SIZE 512
-#define LEGACY	    0	/* values of vos_patch_fpu.kind, see patch.c */
-#define XSAVE	    1
-#define XSAVEC	    2
+#define XSAVE	    1	/* vos_patch_fpu.kind, see patch.c; fxsave is below, xsavec above */
 
 	.text
 

@@ -369,14 +369,18 @@ static int look_for_caller(struct scan *scan)
 	return 0;
 }
 
-void vos_patch_wanted(unsigned long *set, const unsigned long *want)
+bool vos_patch_wanted(unsigned long *set, const unsigned long *want)
 {
 	const unsigned long bits = 8 * sizeof(*set);
+	unsigned long any = 0;
 
 	for (size_t i = 0; i < VOS_PATCH_WORDS; i++)
 		set[i] = want[i];
 	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
 		set[never[i] / bits] &= ~(1UL << never[i] % bits);
+	for (size_t i = 0; i < VOS_PATCH_WORDS; i++)
+		any |= set[i];
+	return any;
 }
 
 int vos_patch_scan(struct vos_text *text, const unsigned long *want, unsigned int flags,
@@ -388,7 +392,8 @@ int vos_patch_scan(struct vos_text *text, const unsigned long *want, unsigned in
 	int ret;
 
 	text->cancel_arch = NULL;
-	vos_patch_wanted(scan.want, want);
+	if (!vos_patch_wanted(scan.want, want))
+		return 0;
 	ret = look_at_all(&scan);
 	if (!ret)
 		ret = look_for_caller(&scan);

@@ -47,7 +47,6 @@ long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 	q->e = &q->l->slot[q->slot];
 	q->e->op = (uint16_t)op;
 	q->e->cpu = vos_cpu();
-	q->e->flags = 0;
 	q->e->result = (int64_t)VOS_REF_NULL;
 	return 0;
 }
@@ -156,21 +155,6 @@ long vos_req_collect(struct vos_req *q)
 	return r;
 }
 
-/* A slot that was claimed and is not wanted: the service must not wait for it. */
-static void unclaim(struct vos_req *q)
-{
-	struct vos_lane *l = q->l;
-
-	l->claimed &= ~(1u << q->slot);
-	l->unposted--;
-	if (l->tail == (((uint32_t)q->slot + 1) & (VOS_SLOTS - 1))) {
-		l->tail = (uint32_t)q->slot;
-		return;
-	}
-	vos_lane_kick(l);
-	q->c->transport->ring(q->c);
-}
-
 void vos_req_end(struct vos_req *q)
 {
 	give_block(&q->c->in, &q->l->in_used, &q->in);
@@ -178,7 +162,7 @@ void vos_req_end(struct vos_req *q)
 	if (likely(q->slot & (int)VOS_SLOTS))
 		vos_lane_release(q->l, q->slot & (VOS_SLOTS - 1));
 	else
-		unclaim(q);
+		vos_lane_unclaim(q->l, q->slot);
 }
 
 long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint64_t a2)

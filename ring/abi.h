@@ -65,7 +65,7 @@ struct vos_entry {
 	_Atomic uint32_t state;
 	uint16_t op;	/* enum vos_op */
 	uint8_t cpu;	/* CPU of the caller when it posted, modulo 256; a hint */
-	uint8_t flags;	/* VOS_EF_* */
+	uint8_t seq;	/* number of the claim in its lane, modulo 256; see ring/lane.h */
 	int64_t result; /* request: reference to a block for what does not fit; answer: as the
 			 * kernel's: >= 0, -errno, or VOS_REDIRECT */
 	uint64_t arg[6];
@@ -118,10 +118,9 @@ struct vos_program_head {
 	uint32_t pool;	 /* bytes of the pool in each area */
 	uint8_t pad[VOS_LINE - 16];
 	/*
-	 * Kicks: lane i's thread adds 256 and puts the index of the slot that it will use next
-	 * into the low byte, then rings the doorbell. The service, when the doorbell rings, looks at
-	 * all entries of each lane whose word has changed and goes on polling at the slot named.
-	 * Written by the lane's thread only; release, pairs with the service's acquire load.
+	 * Kicks: lane i's thread counts its word up, then rings the doorbell. The service, when the
+	 * doorbell rings, looks at all entries of each lane whose word has changed. Written by the
+	 * lane's thread only; release, pairs with the service's acquire load.
 	 */
 	_Atomic uint16_t kick[VOS_LANES_MAX];
 };

@@ -67,6 +67,9 @@ struct vos_msg {
 };
 #define VOS_MSG_PART(n) (((n) + 7u) & ~7u)
 
+/* Flags of ticket: it belongs to the process of the client itself, for its next image. */
+enum { VOS_TICKET_OWN = 1 };
+
 struct vos_pollfd {
 	uint64_t handle;
 	int16_t events, revents;

@@ -316,7 +316,7 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot)
 	struct call *c = call_new(e);
 	long r;
 
-	l->next = (slot + 1) & (VOS_SLOTS - 1);
+	vos_lane_taken(*(volatile const uint8_t *)&entry->seq, &l->next);
 	l->last = e->turn;
 	if (!c) {
 		vos_entry_complete(&l->slot[slot], -ENOMEM);

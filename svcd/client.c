@@ -308,39 +308,50 @@ static int receive_hello(int sock, struct vos_hello *h, int *memory)
 	return 0;
 }
 
+struct new_ident {
+	struct client *cl;
+	struct ident *id;
+	int sock;
+};
+
+static void answer(int sock, struct client *cl, int error, const char *why);
+
+/* By the driver: calls after the answer must find the new identity in place. */
 static void swap_ident(struct engine *e, void *arg)
 {
-	struct {
-		struct client *cl;
-		struct ident *id;
-	} *m = arg;
+	struct new_ident *m = arg;
 
 	(void)e;
 	ident_put(m->cl->ident);
 	m->cl->ident = m->id;
+	answer(m->sock, m->cl, 0, "");
+	close(m->sock);
 	client_put(m->cl);
 	free(m);
 }
 
-static int new_ident(const struct vos_hello *h, struct ident *id, pid_t pid, const char **why)
+/* Takes @sock over if it succeeds. */
+static int new_ident(int sock, const struct vos_hello *h, struct ident *id, pid_t pid,
+		     const char **why)
 {
 	struct client *cl = client_by_session(h->session);
-	struct {
-		struct client *cl;
-		struct ident *id;
-	} *m;
+	struct new_ident *m;
+	int r = -EPERM;
 
 	*why = "no such session of this process";
 	if (!cl)
 		return -ESRCH;
 	m = cl->pid == pid ? malloc(sizeof(*m)) : NULL;
-	if (!m) {
-		client_put(cl);
-		return -EPERM;
+	if (m) {
+		*m = (struct new_ident){ cl, ident_get(id), sock };
+		r = engine_post(cl->engine, swap_ident, m);
+		if (!r)
+			return 0;
+		ident_put(id);
+		free(m);
 	}
-	m->cl = cl;
-	m->id = ident_get(id);
-	return engine_post(cl->engine, swap_ident, m);
+	client_put(cl);
+	return r;
 }
 
 static int attach(struct client *cl, const struct vos_hello *h, int memory, const char **why)
@@ -406,8 +417,10 @@ int client_attach(int sock, struct engine *e)
 	if (!id || !ident_may_attach(id))
 		goto out;
 	if (h.kind == VOS_HELLO_IDENT) {
-		r = new_ident(&h, id, pid, &why);
-		goto out;
+		r = new_ident(sock, &h, id, pid, &why);
+		if (r)
+			goto out;
+		goto out_put;
 	}
 	r = -ENOMEM;
 	cl = client_new(sock, e);
@@ -430,6 +443,7 @@ out:
 		else
 			close(sock);
 	}
+out_put:
 	if (memory >= 0)
 		close(memory);
 	ident_put(id);

@@ -105,21 +105,6 @@ void engine_poll_lane(struct engine *e, struct lane *l)
 	list_add_tail(&l->active, &e->active);
 }
 
-static void scan_lane(struct engine *e, struct lane *l, uint16_t kick)
-{
-	l->kick = kick;
-	for (uint32_t s = 0; s < VOS_SLOTS && driving; s++) {
-		uint32_t state = vos_entry_state(&l->slot[s]);
-
-		if (state & VOS_POSTED && !(atomic_load(&l->busy) & 1u << s))
-			call_take(e, l, s);
-	}
-	if (!driving)
-		return;
-	l->next = kick & (VOS_SLOTS - 1);
-	engine_poll_lane(e, l);
-}
-
 /* The doorbell rang: which lanes are meant? */
 static void scan_kicks(struct engine *e, struct client *cl)
 {
@@ -129,8 +114,12 @@ static void scan_kicks(struct engine *e, struct client *cl)
 		/* Acquire: pairs with vos_lane_kick(). */
 		uint16_t kick = atomic_load_explicit(&h->kick[i], memory_order_acquire);
 
-		if (kick != cl->lane[i].kick)
-			scan_lane(e, &cl->lane[i], kick);
+		if (kick == cl->lane[i].kick)
+			continue;
+		/* Only noted: a call may cost us the engine, and the rest of this loop with it. */
+		cl->lane[i].kick = kick;
+		cl->lane[i].scan = true;
+		engine_poll_lane(e, &cl->lane[i]);
 	}
 }
 
@@ -231,17 +220,31 @@ static bool look(struct engine *e, int64_t timeout)
 	return n > 0;
 }
 
+static bool take_slot(struct engine *e, struct lane *l, uint32_t slot)
+{
+	if (!(vos_entry_state(&l->slot[slot]) & VOS_POSTED))
+		return false;
+	if (__builtin_expect(atomic_load_explicit(&l->busy, memory_order_relaxed) & 1u << slot, 0))
+		return false;
+	call_take(e, l, slot);
+	return true;
+}
+
+/* After a kick: every slot, until none is left. */
+static bool scan_lane(struct engine *e, struct lane *l)
+{
+	for (uint32_t s = 0; s < VOS_SLOTS; s++)
+		if (take_slot(e, l, s))
+			return true;
+	l->scan = false;
+	return false;
+}
+
 static bool poll_lane(struct engine *e, struct lane *l)
 {
-	struct vos_entry *entry = &l->slot[l->next];
-	uint32_t state = vos_entry_state(entry);
-
-	if (!(state & VOS_POSTED))
-		return false;
-	if (__builtin_expect(atomic_load_explicit(&l->busy, memory_order_relaxed) & 1u << l->next, 0))
-		return false;
-	call_take(e, l, l->next);
-	return true;
+	if (__builtin_expect(l->scan, 0))
+		return scan_lane(e, l);
+	return take_slot(e, l, l->next % VOS_SLOTS);
 }
 
 static bool poll_lanes(struct engine *e)
@@ -269,11 +272,11 @@ static bool rest_lanes(struct engine *e, uint64_t since)
 	list_for_each_safe(p, next, &e->active) {
 		struct lane *l = list_entry(p, struct lane, active);
 
-		if (l->last >= since)
+		if (l->last >= since || l->scan)
 			continue;
-		if (!vos_entry_sleep(&l->slot[l->next])) {
-			/* Posted just now, or in use: a busy slot is not the one posted next. */
-			if (!(atomic_load(&l->busy) & 1u << l->next))
+		if (!vos_entry_sleep(&l->slot[l->next % VOS_SLOTS])) {
+			/* Posted just now, or in use: then it is not the one posted next. */
+			if (!(atomic_load(&l->busy) & 1u << l->next % VOS_SLOTS))
 				continue;
 		}
 		l->polled = false;

@@ -135,9 +135,10 @@ struct lane {
 	struct vos_entry *slot;
 	struct list active;	  /* in engine->active while polled */
 	uint64_t last;		  /* turn of the engine with the last request */
-	uint32_t next;		  /* slot polled */
+	uint8_t next;		  /* number of the claim expected next; its slot is polled */
 	_Atomic uint32_t busy;	  /* slots taken and not completed */
 	bool polled;
+	bool scan;		  /* kicked: all slots are to be looked at */
 	uint16_t index;
 	uint16_t kick;		  /* last kick word seen */
 	int wake_fd;		  /* for VOS_WAIT_FD, or -1 */
@@ -327,10 +328,13 @@ long walk_redirect(struct call *c, int which, uint32_t root, const char *path);
 /* --- tickets (ticket.c): what a child or the next image will claim --------------------------------------------------- */
 
 struct ticket;
-long ticket_make(struct client *, uint64_t id[2]);
+/* @keep: handles that go into it, all if NULL. By the driver. 0 or -errno. */
+long ticket_make(struct client *, const uint64_t *keep, size_t n, uint64_t id[2]);
 int ticket_take(const uint64_t id[2], struct client *into);
-void ticket_bind(const uint64_t id[2], pid_t pid);
+/* It lasts as long as that process; <= 0: no longer. -ESRCH: cannot be watched. */
+long ticket_bind(const uint64_t id[2], pid_t pid);
 void ticket_reap(void);
+/* Are there any that ticket_reap() has to look at? */
 bool ticket_any(void);
 long token_make(struct client *, struct ofd *, uint32_t root, uint64_t id[2]);
 long token_claim(struct client *, const uint64_t id[2]);

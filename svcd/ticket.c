@@ -3,9 +3,15 @@
  * What a process leaves for its child, for its next image, or for whoever it sends a descriptor to.
  *
  * A ticket is a copy of a client's table (each handle keeps its number), roots and working
- * directory; whoever attaches with its number gets it. It is bound to the process that may take it
- * and goes when that process dies. A token stands for one description and works as often as it is
- * claimed; it lasts as long as the client that made it holds the description.
+ * directory. Its life: ticket_make() for a client that is about to fork or exec; ticket_bind() to
+ * the process that it is for; ticket_take() when a client attaches with its number. Whoever knows
+ * the number may take it, as often as it likes, until the process that it is bound to does; it goes
+ * with that process at the latest. One that was bound to nobody goes when it is taken, or after a
+ * while. A description in a ticket is open, so a ticket must not outlive its purpose: the reaper
+ * sleeps on the processes that tickets are bound to and drops them at once.
+ *
+ * A token stands for one description and works as often as it is claimed; it lasts as long as the
+ * client that made it holds the description.
  * The numbers are random: knowing one is the right to use it, as holding a descriptor is.
  */
 #define _GNU_SOURCE
@@ -13,7 +19,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,7 +26,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define UNBOUND_NS 10000000000ull /* a ticket that nobody was named for lasts so long */
+#define UNBOUND_NS    10000000000ull /* a ticket that nobody was named for lasts so long */
+#define REAPER_STACK  (128 << 10)
+#define REAPER_EVENTS 16
 
 struct item {
 	uint32_t idx, gen, root;
@@ -31,7 +38,9 @@ struct item {
 struct ticket {
 	struct list list;
 	uint64_t id[2];
+	uint64_t serial; /* what the reaper knows it by */
 	uint64_t since;
+	pid_t pid; /* whom it is bound to, or 0 */
 	int pidfd;
 	int cwd;
 	uint32_t cwd_root, nroots;
@@ -50,6 +59,9 @@ struct token {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list tickets = { &tickets, &tickets };
 static struct list tokens = { &tokens, &tokens };
+static uint64_t serials;
+static int unbound;	/* tickets that are bound to nobody */
+static int reaper = -1; /* its epoll, made with the first ticket that is bound */
 
 int random_id(uint64_t id[2])
 {
@@ -69,47 +81,106 @@ static void ticket_free(struct ticket *t)
 	free(t);
 }
 
+/* Under the lock: nobody finds it any more. */
+static void unlist(struct ticket *t)
+{
+	list_del(&t->list);
+	unbound -= !t->pid;
+}
+
 static int dup_fd(int fd)
 {
 	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-/* By the driver of @cl. */
-long ticket_make(struct client *cl, uint64_t id[2])
-{
-	struct handle_table *h = cl->table;
-	struct ticket *t = calloc(1, sizeof(*t) + h->live * sizeof(t->item[0]));
+/* --- making one --------------------------------------------------------------------------------
+ */
 
-	if (!t)
-		return -ENOMEM;
-	if (random_id(t->id)) {
-		free(t);
-		return -EIO;
-	}
-	t->pidfd = -1;
-	t->since = now_ns();
-	t->cwd = dup_fd(cl->cwd);
-	t->cwd_root = cl->cwd_root;
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* A private, sorted copy of a list in the program's memory. */
+static uint64_t *copy_list(const uint64_t *from, size_t n)
+{
+	uint64_t *to = malloc((n + 1) * sizeof(*to));
+
+	if (!to)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		to[i] = *(volatile const uint64_t *)&from[i];
+	qsort(to, n, sizeof(*to), by_number);
+	return to;
+}
+
+static struct ticket *copy_handles(struct handle_table *h, const uint64_t *keep, size_t n)
+{
+	struct ticket *t;
+
 	pthread_mutex_lock(&h->lock);
-	for (uint32_t i = 0; i < h->used && t->n < h->live; i++) {
+	t = calloc(1, sizeof(*t) + h->live * sizeof(t->item[0]));
+	for (uint32_t i = 0; t && i < h->used && t->n < h->live; i++) {
 		struct handle *slot = &h->chunk[i / HANDLE_CHUNK][i % HANDLE_CHUNK];
+		uint64_t handle = VOS_HANDLE(i, slot->gen);
 
 		if (!slot->ofd)
+			continue;
+		if (keep && !bsearch(&handle, keep, n, sizeof(*keep), by_number))
 			continue;
 		t->item[t->n++] = (struct item){ i, slot->gen, slot->root, ofd_get(slot->ofd) };
 	}
 	pthread_mutex_unlock(&h->lock);
+	return t;
+}
+
+static long copy_roots(struct ticket *t, const struct client *cl)
+{
+	t->cwd = dup_fd(cl->cwd);
+	t->cwd_root = cl->cwd_root;
+	if (t->cwd < 0 && cl->cwd >= 0)
+		return -EMFILE;
 	for (uint32_t i = 0; i < cl->nroots; i++) {
 		t->root[i] = cl->root[i];
 		t->root[i].fd = dup_fd(cl->root[i].fd);
+		if (t->root[i].fd < 0)
+			return -EMFILE;
 		t->nroots++;
+	}
+	return 0;
+}
+
+long ticket_make(struct client *cl, const uint64_t *keep, size_t n, uint64_t id[2])
+{
+	uint64_t *sorted = keep ? copy_list(keep, n) : NULL;
+	struct ticket *t = keep && !sorted ? NULL : copy_handles(cl->table, sorted, n);
+	long r;
+
+	free(sorted);
+	if (!t)
+		return -ENOMEM;
+	t->pidfd = -1;
+	t->since = now_ns();
+	r = copy_roots(t, cl);
+	if (!r)
+		r = random_id(t->id);
+	if (r) {
+		ticket_free(t);
+		return r;
 	}
 	memcpy(id, t->id, sizeof(t->id));
 	pthread_mutex_lock(&lock);
+	t->serial = ++serials;
 	list_add_tail(&t->list, &tickets);
+	unbound++;
 	pthread_mutex_unlock(&lock);
 	return 0;
 }
+
+/* --- taking it ---------------------------------------------------------------------------------
+ */
 
 static struct ticket *find_ticket(const uint64_t id[2])
 {
@@ -152,43 +223,139 @@ static int restore_slot(struct handle_table *h, const struct item *it)
 int ticket_take(const uint64_t id[2], struct client *cl)
 {
 	struct ticket *t;
-	int r = 0;
+	int r = -ESTALE;
 
 	pthread_mutex_lock(&lock);
 	t = find_ticket(id);
-	if (t)
-		list_del(&t->list);
-	pthread_mutex_unlock(&lock);
 	if (!t)
-		return -ESTALE;
+		goto out;
+	r = 0;
 	for (uint32_t i = 0; i < t->n && !r; i++)
 		r = restore_slot(cl->table, &t->item[i]);
-	for (uint32_t i = 0; i < t->nroots; i++) {
+	for (uint32_t i = 0; i < t->nroots && !r; i++) {
 		cl->root[i] = t->root[i];
-		cl->nroots++;
+		cl->root[i].fd = dup_fd(t->root[i].fd);
+		if (cl->root[i].fd < 0)
+			r = -EMFILE;
+		else
+			cl->nroots++;
 	}
-	t->nroots = 0; /* moved */
-	cl->cwd = t->cwd;
+	cl->cwd = dup_fd(t->cwd);
 	cl->cwd_root = t->cwd_root;
-	t->cwd = -1;
-	ticket_free(t);
+	/* A relative of the process that it is bound to: that one may still come. */
+	if (t->pid && t->pid != cl->pid)
+		t = NULL;
+	else
+		unlist(t);
+out:
+	pthread_mutex_unlock(&lock);
+	if (t)
+		ticket_free(t);
 	return r;
 }
 
-void ticket_bind(const uint64_t id[2], pid_t pid)
+/* --- whose it is --------------------------------------------------------------------------------
+ */
+
+static void drop_serial(uint64_t serial)
 {
-	struct ticket *t;
+	struct ticket *found = NULL;
+
+	pthread_mutex_lock(&lock);
+	list_for_each(p, &tickets) {
+		struct ticket *t = list_entry(p, struct ticket, list);
+
+		if (t->serial == serial)
+			found = t;
+	}
+	if (found)
+		unlist(found);
+	pthread_mutex_unlock(&lock);
+	if (found)
+		ticket_free(found);
+}
+
+static void *reap(void *arg)
+{
+	struct epoll_event ev[REAPER_EVENTS];
+
+	(void)arg;
+	for (;;) {
+		int n = epoll_wait(reaper, ev, REAPER_EVENTS, -1);
+
+		for (int i = 0; i < n; i++)
+			drop_serial(ev[i].data.u64);
+	}
+	return NULL;
+}
+
+/* Under the lock. */
+static bool start_reaper(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	if (reaper >= 0)
+		return true;
+	reaper = epoll_create1(EPOLL_CLOEXEC);
+	if (reaper < 0)
+		return false;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, REAPER_STACK);
+	r = pthread_create(&thread, &attr, reap, NULL);
+	pthread_attr_destroy(&attr);
+	if (!r)
+		return true;
+	close(reaper);
+	reaper = -1;
+	return false;
+}
+
+/* Under the lock. */
+static bool watch(struct ticket *t, pid_t pid)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = t->serial };
+
+	if (pid <= 0 || !start_reaper())
+		return false;
+	t->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (t->pidfd < 0)
+		return false;
+	if (!epoll_ctl(reaper, EPOLL_CTL_ADD, t->pidfd, &ev))
+		return true;
+	close(t->pidfd);
+	t->pidfd = -1;
+	return false;
+}
+
+long ticket_bind(const uint64_t id[2], pid_t pid)
+{
+	struct ticket *t, *dead = NULL;
+	long r = 0;
 
 	pthread_mutex_lock(&lock);
 	t = find_ticket(id);
-	if (t && pid > 0 && t->pidfd < 0)
-		t->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (t && t->pidfd < 0)
-		t->since = 0; /* gone already: the next reaping takes it */
+	if (!t || t->pid)
+		goto out; /* taken already, or no longer ours to say */
+	if (watch(t, pid)) {
+		t->pid = pid;
+		unbound--;
+	} else {
+		/* There is no such process, or no more of it. */
+		unlist(t);
+		dead = t;
+		r = -ESRCH;
+	}
+out:
 	pthread_mutex_unlock(&lock);
+	if (dead)
+		ticket_free(dead);
+	return r;
 }
 
-/* By the control thread, once a second while there are tickets. */
+/* By the control thread, once a second while there is something to look at. */
 void ticket_reap(void)
 {
 	struct list dead;
@@ -198,13 +365,11 @@ void ticket_reap(void)
 	pthread_mutex_lock(&lock);
 	list_for_each_safe(p, next, &tickets) {
 		struct ticket *t = list_entry(p, struct ticket, list);
-		struct pollfd pf = { t->pidfd, POLLIN, 0 };
-		bool gone = t->pidfd >= 0 ? poll(&pf, 1, 0) > 0 : now - t->since > UNBOUND_NS;
 
-		if (gone) {
-			list_del(p);
-			list_add_tail(p, &dead);
-		}
+		if (t->pid || now - t->since <= UNBOUND_NS)
+			continue;
+		unlist(t);
+		list_add_tail(p, &dead);
 	}
 	list_for_each_safe(p, next, &tokens) {
 		struct token *t = list_entry(p, struct token, list);
@@ -225,10 +390,13 @@ bool ticket_any(void)
 	bool any;
 
 	pthread_mutex_lock(&lock);
-	any = !list_empty(&tickets) || !list_empty(&tokens);
+	any = unbound || !list_empty(&tokens);
 	pthread_mutex_unlock(&lock);
 	return any;
 }
+
+/* --- tokens --------------------------------------------------------------------------------------
+ */
 
 long token_make(struct client *cl, struct ofd *o, uint32_t root, uint64_t id[2])
 {

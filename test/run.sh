@@ -164,7 +164,10 @@ stage_behaviour() {
 		for flavour in "" .lfs; do
 			[ "$flavour$size" = .lfsquick ] && continue
 			wanted "$t$flavour" || continue
-			cp "$build/test/behaviour/$t$flavour" "$work/bin/"
+			if ! cp "$build/test/behaviour/$t$flavour" "$work/bin/" 2>/dev/null; then
+				fail "$t$flavour" "not built: is it in test/behaviour/meson.build?"
+				continue
+			fi
 			for user in $(users_of "$source"); do
 				three_way "$t$flavour" "$user" "$(header "$source" timeout 60)" \
 					"$work/bin/$t$flavour"

@@ -91,10 +91,16 @@ long svcd_call_poll(struct call *c)
 long svcd_call_epoll_create(struct call *c)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC);
+	struct ofd *o;
 
 	if (fd < 0)
 		return -errno;
-	return handle_add(c->client, ofd_new(fd, OFD_EPOLL, false), VOS_ROOT_NONE);
+	o = ofd_new(fd, OFD_EPOLL, false);
+	if (!o) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return handle_add(c->client, o, VOS_ROOT_NONE);
 }
 
 long svcd_call_epoll_ctl(struct call *c)
@@ -106,19 +112,29 @@ long svcd_call_epoll_ctl(struct call *c)
 	return epoll_ctl(c->ofd[0]->fd, (int)c->a[1], c->ofd[1]->fd, c->a[3] ? &ev : NULL) ? -errno : 0;
 }
 
+/* Without room for an event: wait until there is one, and leave it there. */
+static int take_events(struct call *c, int max)
+{
+	struct pollfd p = { c->ofd[0]->fd, POLLIN, 0 };
+
+	if (max)
+		return epoll_wait(p.fd, (struct epoll_event *)c->a[1], max, 0);
+	return poll(&p, 1, 0);
+}
+
 long svcd_call_epoll_wait(struct call *c)
 {
 	int max = (int)(c->len[1] / sizeof(struct epoll_event));
 	int64_t timeout = (int64_t)c->raw[3];
 	int r;
 
-	if (c->ofd[0]->kind != OFD_EPOLL || max <= 0)
+	if (c->ofd[0]->kind != OFD_EPOLL)
 		return -EINVAL;
-	r = epoll_wait(c->ofd[0]->fd, (struct epoll_event *)c->a[1], max, 0);
+	r = take_events(c, max);
 	if (r < 0)
 		return -errno;
 	if (r > 0 || timeout == 0 || c->timed_out)
-		return r;
+		return max ? r : 0;
 	call_deadline(c, timeout);
 	return call_park_on(c, c->ofd[0], EPOLLIN);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client tells about itself: roots, umask, tickets, cancelled calls. */
+/* What a client tells about itself: roots, umask, tickets, identity, cancelled calls. */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,13 +59,24 @@ long svcd_call_umask(struct call *c)
 	return old;
 }
 
+/*
+ * The answer: 1 when we know the client's processes by the same numbers as it does, so that a
+ * ticket can be bound to one; else whoever gets the ticket should not wait with taking it.
+ */
 long svcd_call_ticket(struct call *c)
 {
+	struct client *cl = c->client;
+	const uint64_t *keep = c->raw[2] == VOS_REF_NULL ? NULL : (const uint64_t *)c->a[2];
 	uint64_t id[2];
-	long r = ticket_make(c->client, id);
+	long r = ticket_make(cl, keep, c->len[2] / sizeof(*keep), id);
 
-	if (!r)
-		memcpy((void *)c->a[0], id, sizeof(id));
+	if (r)
+		return r;
+	if (c->a[1] & VOS_TICKET_OWN)
+		r = cl->pid > 0 && !ticket_bind(id, cl->pid);
+	else
+		r = cl->pid > 0 && c->a[4] == cl->pid;
+	memcpy((void *)c->a[0], id, sizeof(id));
 	return r;
 }
 
@@ -76,22 +88,31 @@ long svcd_call_ticket_pid(struct call *c)
 	return 0;
 }
 
-/* After exec: handles that no descriptor of the new image names are closed, as close-on-exec says. */
-long svcd_call_keep(struct call *c)
+/*
+ * Root may become anybody, so it need not prove anything; and must be able to say so where it could
+ * not connect again: after chroot(). Everybody else proves who he is by a new connection.
+ */
+long svcd_call_ident(struct call *c)
 {
-	struct handle_table *t = c->client->table;
-	const uint64_t *keep = (const uint64_t *)c->a[0];
-	size_t n = c->len[0] / sizeof(*keep);
+	const volatile uint32_t *from = (const volatile uint32_t *)c->a[0];
+	size_t n = c->len[0] / sizeof(*from);
+	struct client *cl = c->client;
+	struct ident *id;
 
-	for (uint32_t i = 0; i < t->used; i++) {
-		struct handle *h = &t->chunk[i / HANDLE_CHUNK][i % HANDLE_CHUNK];
-		uint64_t handle = VOS_HANDLE(i, h->gen);
-		bool kept = !h->ofd;
-
-		for (size_t k = 0; k < n && !kept; k++)
-			kept = *(volatile const uint64_t *)&keep[k] == handle;
-		if (!kept)
-			ofd_put(handle_remove(c->client, handle));
-	}
+	if (cl->ident->uid != 0)
+		return -EPERM;
+	if (n < 2 || n - 2 > SVCD_GROUPS_MAX)
+		return -EINVAL;
+	id = calloc(1, sizeof(*id) + (n - 2) * sizeof(id->groups[0]));
+	if (!id)
+		return -ENOMEM;
+	id->refs = 1;
+	id->uid = from[0];
+	id->gid = from[1];
+	id->ngroups = (int)(n - 2);
+	for (size_t i = 2; i < n; i++)
+		id->groups[i - 2] = from[i];
+	ident_put(cl->ident);
+	cl->ident = id;
 	return 0;
 }

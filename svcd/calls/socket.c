@@ -4,8 +4,9 @@
 #include "svcd/svcd.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -20,14 +21,38 @@ static long add_socket(struct call *c, int fd, bool nonblock)
 		close(fd);
 		return -ENOMEM;
 	}
+	if (c->ofd[0]) /* accepted: the kernel's socket inherits its timeouts, so does ours */
+		for (int i = 0; i < 2; i++)
+			o->timeout[i] = c->ofd[0]->timeout[i];
 	return handle_add(c->client, o, VOS_ROOT_NONE);
+}
+
+/*
+ * The families that are forwarded. Others would let a client into what is not its domain: our own
+ * kernel's Unix sockets, raw frames.
+ */
+static bool may_open(int family, int protocol)
+{
+	return family == AF_INET || family == AF_INET6 ||
+	       (family == AF_NETLINK && protocol == NETLINK_ROUTE);
 }
 
 long svcd_call_socket(struct call *c)
 {
-	int fd = socket((int)c->a[0], (int)c->a[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)c->a[2]);
+	int fd;
 
+	if (!may_open((int)c->a[0], (int)c->a[2]))
+		return -EAFNOSUPPORT;
+	fd = socket((int)c->a[0], (int)c->a[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)c->a[2]);
 	return fd < 0 ? -errno : add_socket(c, fd, c->a[1] & SOCK_NONBLOCK);
+}
+
+static bool is_stream(struct ofd *o)
+{
+	int type = 0;
+	socklen_t n = sizeof(type);
+
+	return !getsockopt(o->fd, SOL_SOCKET, SO_TYPE, &type, &n) && type == SOCK_STREAM;
 }
 
 static long park_socket(struct call *c, uint32_t events, int which, bool dontwait)
@@ -67,26 +92,24 @@ long svcd_call_accept(struct call *c)
 	return add_socket(c, fd, c->a[3] & SOCK_NONBLOCK);
 }
 
+/*
+ * Called again when the socket has become writable: the kernel then says how it went, and leaves the
+ * socket as a blocking connect would have. Likewise for a connect that a signal has interrupted and
+ * that is made again.
+ */
 long svcd_call_connect(struct call *c)
 {
 	struct ofd *o = c->ofd[0];
-	struct pollfd p = { o->fd, POLLOUT, 0 };
-	int err = 0;
-	socklen_t n = sizeof(err);
 
 	if (ofd_kind(o) != OFD_SOCKET)
 		return -ENOTSOCK;
-	if (!c->step) {
-		if (!connect(o->fd, (const struct sockaddr *)c->a[1], (socklen_t)c->a[2]))
-			return 0;
-		if (errno != EINPROGRESS || o->nonblock)
-			return -errno;
-		c->step = 1;
-	} else if (poll(&p, 1, 0) > 0) {
-		if (getsockopt(o->fd, SOL_SOCKET, SO_ERROR, &err, &n))
-			return -errno;
-		return -err;
-	}
+	if (!connect(o->fd, (const struct sockaddr *)c->a[1], (socklen_t)c->a[2]))
+		return 0;
+	if (errno == EISCONN && c->step)
+		return 0; /* a relative's connect came first */
+	if ((errno != EINPROGRESS && errno != EALREADY) || o->nonblock)
+		return -errno;
+	c->step = 1;
 	return c->timed_out ? -EINPROGRESS : park_socket(c, EPOLLOUT, 1, false);
 }
 
@@ -125,6 +148,12 @@ static bool passes_rights(struct msghdr *m)
 	return false;
 }
 
+/* What has been moved before counts more than why it stopped. */
+static long so_far(const struct call *c, long r)
+{
+	return c->done && r != CALL_PARK ? (long)c->done : r;
+}
+
 long svcd_call_sendmsg(struct call *c)
 {
 	_Alignas(8) char control[CONTROL_MAX];
@@ -144,24 +173,53 @@ long svcd_call_sendmsg(struct call *c)
 	/* Private copies: the kernel and passes_rights() must see the same. */
 	memcpy(&name, part[0], m.name);
 	memcpy(control, part[1], m.control);
-	iov = (struct iovec){ part[2] + c->done, m.data - c->done };
-	msg.msg_name = m.name && !c->done ? &name : NULL;
-	msg.msg_namelen = c->done ? 0 : m.name;
-	msg.msg_control = m.control && !c->done ? control : NULL;
-	msg.msg_controllen = c->done ? 0 : m.control;
 	msg.msg_iov = &iov;
 	msg.msg_iovlen = 1;
-	if (passes_rights(&msg))
-		return -EOPNOTSUPP;
-	r = sendmsg(c->ofd[0]->fd, &msg, (int)c->a[3] | MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (r >= 0) {
+	for (;;) {
+		iov = (struct iovec){ part[2] + c->done, m.data - c->done };
+		/* Address and control go with the first byte. */
+		msg.msg_name = m.name && !c->done ? &name : NULL;
+		msg.msg_namelen = c->done ? 0 : m.name;
+		msg.msg_control = m.control && !c->done ? control : NULL;
+		msg.msg_controllen = c->done ? 0 : m.control;
+		if (passes_rights(&msg))
+			return -EOPNOTSUPP;
+		r = sendmsg(c->ofd[0]->fd, &msg, (int)c->a[3] | MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (r < 0 && errno == EAGAIN)
+			return so_far(c, park_socket(c, EPOLLOUT, 1, c->a[3] & MSG_DONTWAIT));
+		if (r < 0)
+			return so_far(c, -errno);
 		c->done += (uint64_t)r;
-		if (c->done < m.data && !(c->a[3] & MSG_DONTWAIT) && !c->ofd[0]->nonblock)
-			r = park_socket(c, EPOLLOUT, 1, false);
-		return r == CALL_PARK ? r : (long)c->done;
+		if (c->done >= m.data || c->a[3] & MSG_DONTWAIT || c->ofd[0]->nonblock)
+			return (long)c->done;
 	}
-	r = errno == EAGAIN ? park_socket(c, EPOLLOUT, 1, c->a[3] & MSG_DONTWAIT) : -errno;
-	return c->done && r != CALL_PARK ? (long)c->done : r;
+}
+
+/*
+ * Receive into msg until it is enough: bytes in all, or what recvmsg or park_socket say. Only a
+ * stream is filled for MSG_WAITALL; errors and urgent data are never waited for.
+ */
+static long receive(struct call *c, struct msghdr *msg, char *data, size_t room)
+{
+	int flags = (int)c->a[3];
+	bool all = flags & MSG_WAITALL && !(flags & MSG_PEEK) && is_stream(c->ofd[0]);
+	bool dontwait = flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB);
+	size_t control = msg->msg_controllen;
+
+	for (;;) {
+		long r;
+
+		*msg->msg_iov = (struct iovec){ data + c->done, room - c->done };
+		msg->msg_controllen = control;
+		r = recvmsg(c->ofd[0]->fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (r < 0) {
+			r = errno == EAGAIN ? park_socket(c, EPOLLIN, 0, dontwait) : -errno;
+			return so_far(c, r);
+		}
+		c->done += (uint64_t)r;
+		if (!all || !r || c->done >= room)
+			return (long)c->done;
+	}
 }
 
 /* a[3] flags, a[4] room for the name, a[5] room for control; what is left of the block is data. */
@@ -170,95 +228,117 @@ long svcd_call_recvmsg(struct call *c)
 	_Alignas(8) char control[CONTROL_MAX];
 	struct sockaddr_storage name;
 	struct vos_msg out = { 0 };
-	size_t name_room = c->raw[4], control_room = c->raw[5];
-	size_t head = sizeof(out) + VOS_MSG_PART(name_room) + VOS_MSG_PART(control_room);
+	size_t name_room = c->raw[4], control_room = c->raw[5], head;
 	char *p = (char *)c->a[1];
 	struct iovec iov;
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	long r;
 
-	if (name_room > sizeof(name) || control_room > VOS_IO_MAX || head > c->len[1])
+	if (!p || name_room > sizeof(name) || control_room > VOS_IO_MAX)
+		return CALL_BREAK;
+	head = sizeof(out) + VOS_MSG_PART(name_room) + VOS_MSG_PART(control_room);
+	if (head > c->len[1])
 		return CALL_BREAK;
 	if (ofd_kind(c->ofd[0]) != OFD_SOCKET)
 		return -ENOTSOCK;
-	iov = (struct iovec){ p + head + c->done, c->len[1] - head - c->done };
 	msg.msg_name = name_room ? &name : NULL;
 	msg.msg_namelen = (socklen_t)name_room;
 	msg.msg_control = control_room ? control : NULL;
 	msg.msg_controllen = control_room < sizeof(control) ? control_room : sizeof(control);
-	r = recvmsg(c->ofd[0]->fd, &msg, (int)c->a[3] | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (r < 0) {
-		r = errno == EAGAIN ? park_socket(c, EPOLLIN, 0, c->a[3] & MSG_DONTWAIT) : -errno;
-		if (!c->done || r == CALL_PARK)
-			return r;
-		r = 0;
-	}
-	if (c->a[3] & MSG_WAITALL && r > 0 && (size_t)r < iov.iov_len && !(c->a[3] & MSG_PEEK) &&
-	    !c->ofd[0]->nonblock) {
-		c->done += (uint64_t)r;
-		r = park_socket(c, EPOLLIN, 0, c->a[3] & MSG_DONTWAIT);
-		if (r == CALL_PARK)
-			return r;
-		r = 0;
-	}
-	out.full = msg.msg_namelen;
-	out.name = msg.msg_name ? msg.msg_namelen : 0;
-	if (out.name > name_room)
-		out.name = (uint32_t)name_room;
-	out.control = (uint32_t)msg.msg_controllen;
-	out.data = (uint32_t)(c->done + (uint64_t)r);
-	out.flags = (uint32_t)msg.msg_flags;
+	r = receive(c, &msg, p + head, c->len[1] - head);
+	if (r < 0)
+		return r;
+	out.full = msg.msg_name ? msg.msg_namelen : 0;
+	out.name = out.full < name_room ? out.full : (uint32_t)name_room;
+	out.control = control_room ? (uint32_t)msg.msg_controllen : 0;
+	out.data = (uint32_t)r;
+	/* The kernel gives back the flag that is always ours. */
+	out.flags = ((uint32_t)msg.msg_flags & ~(uint32_t)MSG_CMSG_CLOEXEC) |
+		    ((uint32_t)c->a[3] & MSG_CMSG_CLOEXEC);
 	memcpy(p, &out, sizeof(out));
-	if (out.name)
-		memcpy(p + sizeof(out), &name, out.name);
-	if (control_room && out.control)
-		memcpy(p + sizeof(out) + VOS_MSG_PART(name_room), control, out.control);
-	return (long)(c->done + (uint64_t)r);
+	memcpy(p + sizeof(out), &name, out.name);
+	memcpy(p + sizeof(out) + VOS_MSG_PART(name_room), control, out.control);
+	return r;
 }
 
 /* --- options and names --------------------------------------------------------------------------------- */
+
+/*
+ * Options whose value holds an address or a descriptor: they would be looked up here, not in the
+ * program. Packet filters, netfilter tables, zero-copy (which would also send a block that has long
+ * been given to another call), associations peeled off as new descriptors.
+ */
+static bool refers_to_us(int level, int name)
+{
+	switch (level) {
+	case SOL_SOCKET:
+		return name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF || name == SO_ZEROCOPY ||
+		       name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ATTACH_REUSEPORT_EBPF ||
+		       name == 77 /* SO_PEERPIDFD */;
+	case IPPROTO_TCP:
+		return name == TCP_ZEROCOPY_RECEIVE;
+	case SOL_IP: /* from 64 on they are netfilter's; the original destination is harmless */
+		return name >= 64 && name != 80 /* SO_ORIGINAL_DST */;
+	case SOL_IPV6:
+		return name == 64 || name == 65 || name == 68 || name == 69; /* likewise */
+	case 132: /* SOL_SCTP */
+		return true;
+	default:
+		return false;
+	}
+}
 
 /* Timeouts have no effect on a non-blocking socket: the engine keeps them for parked calls. */
 static void note_timeout(struct ofd *o, int name, const void *value, socklen_t n)
 {
 	struct timeval tv;
+	int64_t ns;
 
 	if ((name != SO_RCVTIMEO && name != SO_SNDTIMEO) || n < sizeof(tv))
 		return;
 	memcpy(&tv, value, sizeof(tv));
-	o->timeout[name == SO_SNDTIMEO] = tv.tv_sec * 1000000000ll + tv.tv_usec * 1000;
+	if (tv.tv_sec < 0)
+		ns = 1; /* to the kernel: do not wait */
+	else if (tv.tv_sec > INT64_MAX / 1000000000 - 1)
+		ns = 0;
+	else
+		ns = tv.tv_sec * 1000000000ll + tv.tv_usec * 1000;
+	o->timeout[name == SO_SNDTIMEO] = ns;
 }
 
 long svcd_call_setsockopt(struct call *c)
 {
 	char value[4096];
+	int level = (int)c->a[1], name = (int)c->a[2];
 	socklen_t n = c->len[3];
 
 	if (ofd_kind(c->ofd[0]) != OFD_SOCKET)
 		return -ENOTSOCK;
 	if (n > sizeof(value))
 		return -EINVAL;
-	/* A pointer in it would be followed in our memory. */
-	if (c->a[1] == SOL_SOCKET && (c->a[2] == SO_ATTACH_FILTER || c->a[2] == SO_ATTACH_REUSEPORT_CBPF))
+	if (refers_to_us(level, name))
 		return -EOPNOTSUPP;
 	memcpy(value, (const void *)c->a[3], n);
-	if (setsockopt(c->ofd[0]->fd, (int)c->a[1], (int)c->a[2], value, n))
+	if (setsockopt(c->ofd[0]->fd, level, name, value, n))
 		return -errno;
-	if (c->a[1] == SOL_SOCKET)
-		note_timeout(c->ofd[0], (int)c->a[2], value, n);
+	if (level == SOL_SOCKET)
+		note_timeout(c->ofd[0], name, value, n);
 	return 0;
 }
 
 long svcd_call_getsockopt(struct call *c)
 {
 	char value[4096];
+	int level = (int)c->a[1], name = (int)c->a[2];
 	socklen_t n = c->len[3] < sizeof(value) ? c->len[3] : sizeof(value);
 
 	if (ofd_kind(c->ofd[0]) != OFD_SOCKET)
 		return -ENOTSOCK;
+	if (refers_to_us(level, name))
+		return -EOPNOTSUPP;
 	/* Some options read the buffer first. */
 	memcpy(value, (const void *)c->a[3], n);
-	if (getsockopt(c->ofd[0]->fd, (int)c->a[1], (int)c->a[2], value, &n))
+	if (getsockopt(c->ofd[0]->fd, level, name, value, &n))
 		return -errno;
 	memcpy((void *)c->a[3], value, n < c->len[3] ? n : c->len[3]);
 	return n;

@@ -14,6 +14,7 @@ static int ctl(int ep, int op, int fd)
 static void refused(int ep, int sock, int local)
 {
 	struct epoll_event ev[1];
+	volatile int minus_one = -1;
 	int file = open(P("f"), O_RDONLY | O_CREAT, 0644);
 	int dir = open(P("."), O_RDONLY | O_DIRECTORY);
 
@@ -36,7 +37,7 @@ static void refused(int ep, int sock, int local)
 	SHOW(ctl(local, EPOLL_CTL_ADD, sock));
 	SHOW(ctl(file, EPOLL_CTL_ADD, sock));
 	SHOW(epoll_wait(ep, ev, 0, 0));
-	SHOW(epoll_wait(ep, ev, -1, 0));
+	SHOW(epoll_wait(ep, ev, minus_one, 0));
 	SHOW(epoll_wait(sock, ev, 1, 0));
 	SHOW(epoll_wait(-1, ev, 1, 0));
 	SHOW(epoll_wait(ep, ev, 1, 0));

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages: data in several places, an address, ancillary data. They travel in one block as struct
+ * vos_msg and its parts; see ring/calls.h.
+ *
+ * Ancillary data is passed on as it is, both ways. Descriptors are the exception: those of a remote
+ * socket's message would be numbers of another table (EOPNOTSUPP), and a remote descriptor in a
+ * local message would reach its receiver as a placeholder, so it is refused in the same way.
+ */
+#define _GNU_SOURCE
+#include "preload/calls/socket.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define CONTROL_MAX 4096u /* of ancillary data that one message carries */
+#define MESSAGES    1024u /* that one sendmmsg or recvmmsg looks at, the kernel's limit */
+
+/* A program's vector, and how far it has been used. */
+struct cursor {
+	const struct iovec *iov;
+	size_t skip; /* bytes of iov[0] used */
+};
+
+/* The next bytes of the vector that lie together, at most @len; its end is the caller's to know. */
+static char *next_run(struct cursor *v, size_t len, size_t *run)
+{
+	char *p;
+
+	while (v->skip == v->iov->iov_len) {
+		v->iov++;
+		v->skip = 0;
+	}
+	p = (char *)v->iov->iov_base + v->skip;
+	*run = v->iov->iov_len - v->skip;
+	*run = *run < len ? *run : len;
+	v->skip += *run;
+	return p;
+}
+
+static void gather(struct cursor *v, uint8_t *to, size_t len)
+{
+	size_t n;
+
+	for (; len; to += n, len -= n) {
+		const char *p = next_run(v, len, &n);
+
+		memcpy(to, p, n);
+	}
+}
+
+static void scatter(struct cursor *v, const uint8_t *from, size_t len)
+{
+	size_t n;
+
+	for (; len; from += n, len -= n) {
+		char *p = next_run(v, len, &n);
+
+		memcpy(p, from, n);
+	}
+}
+
+static long total_length(const struct msghdr *m, size_t *total)
+{
+	*total = 0;
+	if (m->msg_iovlen > IOV_MAX)
+		return -EMSGSIZE;
+	for (size_t i = 0; i < m->msg_iovlen; i++) {
+		if (m->msg_iov[i].iov_len > SSIZE_MAX - *total)
+			return -EINVAL;
+		*total += m->msg_iov[i].iov_len;
+	}
+	if (*total > INT_MAX - VOS_PAGE) /* the kernel's own limit for one call */
+		*total = INT_MAX - VOS_PAGE;
+	return 0;
+}
+
+/* --- sending
+ * ------------------------------------------------------------------------------------------- */
+
+/* What of a message goes before its data. */
+struct head {
+	const void *name, *control;
+	uint32_t namelen, controllen;
+};
+
+static size_t head_size(const struct head *h)
+{
+	if (h->controllen)
+		return sizeof(struct vos_msg) + VOS_MSG_PART(h->namelen) +
+		       VOS_MSG_PART(h->controllen);
+	return VOS_MSG_PART(h->namelen);
+}
+
+/* Without control data: the plain send. */
+static void fill_send(struct vos_req *q, const struct head *h, struct cursor *v, size_t len)
+{
+	size_t at = VOS_MSG_PART(h->namelen);
+	uint8_t *p = vos_req_out_ptr(q);
+
+	if (h->namelen)
+		memcpy(p, h->name, h->namelen);
+	gather(v, p + at, len);
+	q->e->op = VOS_OP_send;
+	q->e->arg[1] = VOS_REF(q->out.off + at, len);
+	q->e->arg[2] = len;
+	q->e->arg[4] = h->name ? VOS_REF(q->out.off, h->namelen) : VOS_REF_NULL;
+	q->e->arg[5] = h->namelen;
+}
+
+static void fill_sendmsg(struct vos_req *q, const struct head *h, struct cursor *v, size_t len)
+{
+	struct vos_msg m = { .name = h->namelen, .control = h->controllen, .data = (uint32_t)len };
+	uint8_t *p = vos_req_out_ptr(q);
+
+	memcpy(p, &m, sizeof(m));
+	p += sizeof(m);
+	if (m.name)
+		memcpy(p, h->name, m.name);
+	p += VOS_MSG_PART(m.name);
+	memcpy(p, h->control, m.control);
+	p += VOS_MSG_PART(m.control);
+	gather(v, p, len);
+	q->e->op = VOS_OP_sendmsg;
+	q->e->arg[1] = VOS_REF(q->out.off, head_size(h) + len);
+	q->e->arg[2] = head_size(h) + len;
+}
+
+/* One request of at most VOS_IO_MAX bytes. *@asked: how many of @len it was for. */
+static long send_piece(uint64_t w, const struct head *h, struct cursor *v, size_t len, long flags,
+		       size_t *asked)
+{
+	size_t head = head_size(h), min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
+	struct vos_req q;
+	long r = vos_begin_fd(&q, w, VOS_OP_send);
+
+	if (r)
+		return r;
+	if (len > VOS_IO_MAX - head)
+		len = VOS_IO_MAX - head;
+	r = vos_req_out(&q, head + len, head + (len < min ? len : min));
+	if (r)
+		goto out;
+	if (len > q.out.size - head)
+		len = q.out.size - head;
+	*asked = len;
+	q.e->arg[3] = (uint64_t)flags;
+	if (h->controllen)
+		fill_sendmsg(&q, h, v, len);
+	else
+		fill_send(&q, h, v, len);
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	if (r > (long)len)
+		r = -EPROTO;
+out:
+	vos_req_end(&q);
+	return r;
+}
+
+static long check_head(const struct msghdr *m, struct head *h)
+{
+	memset(h, 0, sizeof(*h));
+	if (m->msg_name) {
+		if ((int)m->msg_namelen < 0)
+			return -EINVAL;
+		h->name = m->msg_namelen ? m->msg_name : NULL;
+		h->namelen = m->msg_namelen;
+		if (h->namelen > sizeof(struct sockaddr_storage))
+			h->namelen = sizeof(struct sockaddr_storage);
+	}
+	if (m->msg_control && m->msg_controllen) {
+		if (m->msg_controllen > CONTROL_MAX)
+			return -ENOBUFS;
+		h->control = m->msg_control;
+		h->controllen = (uint32_t)m->msg_controllen;
+	}
+	return 0;
+}
+
+/*
+ * What does not fit one request goes in several, which only a stream can take: the kernel refuses a
+ * datagram of the first one's size.
+ */
+long vos_send_msg(uint64_t w, const struct msghdr *m, long flags)
+{
+	struct cursor v = { m->msg_iov, 0 };
+	size_t total, done = 0, asked = 0;
+	struct head h;
+	long r = check_head(m, &h);
+
+	if (!r)
+		r = total_length(m, &total);
+	if (r)
+		return r;
+	do {
+		r = send_piece(w, &h, &v, total - done, flags, &asked);
+		if (r < 0)
+			break;
+		done += (size_t)r;
+		memset(&h, 0, sizeof(h)); /* goes with the first piece */
+	} while (r == (long)asked && done < total);
+	return done ? (long)done : vos_sent(w, r, flags);
+}
+
+/* --- receiving
+ * ------------------------------------------------------------------------------------------ */
+
+/* Copy what came with the data to where the program wants it. */
+static void take_parts(struct msghdr *m, const struct vos_msg *out, const uint8_t *name,
+		       const uint8_t *control, size_t control_room)
+{
+	if (m->msg_name) {
+		socklen_t n = out->name < m->msg_namelen ? out->name : m->msg_namelen;
+
+		memcpy(m->msg_name, name, n);
+		m->msg_namelen = out->full;
+	}
+	m->msg_controllen = out->control < control_room ? out->control : control_room;
+	if (m->msg_controllen)
+		memcpy(m->msg_control, control, m->msg_controllen);
+	m->msg_flags = (int)out->flags;
+}
+
+/* *@asked: how many bytes of data there was room for. */
+static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t len, long flags,
+		       size_t *asked)
+{
+	size_t name = m->msg_name ? sizeof(struct sockaddr_storage) : 0;
+	size_t control = m->msg_control ? m->msg_controllen : 0, head;
+	size_t min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
+	struct vos_msg out;
+	struct vos_req q;
+	long r = vos_begin_fd(&q, w, VOS_OP_recvmsg);
+
+	if (r)
+		return r;
+	control = control < CONTROL_MAX ? control : CONTROL_MAX;
+	head = sizeof(out) + VOS_MSG_PART(name) + VOS_MSG_PART(control);
+	if (len > VOS_IO_MAX - head)
+		len = VOS_IO_MAX - head;
+	r = vos_req_in(&q, head + len, head + (len < min ? len : min));
+	if (r)
+		goto out;
+	if (len > q.in.size - head)
+		len = q.in.size - head;
+	*asked = len;
+	q.e->arg[1] = VOS_REF(q.in.off, head + len);
+	q.e->arg[2] = head + len;
+	q.e->arg[3] = (uint64_t)flags;
+	q.e->arg[4] = name;
+	q.e->arg[5] = control;
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	if (r < 0)
+		goto out;
+	memcpy(&out, vos_req_in_ptr(&q), sizeof(out));
+	if (r > (long)len && !(flags & MSG_TRUNC)) {
+		r = -EPROTO;
+		goto out;
+	}
+	out.name = out.name < name ? out.name : (uint32_t)name;
+	take_parts(m, &out, vos_req_in_ptr(&q) + sizeof(out),
+		   vos_req_in_ptr(&q) + sizeof(out) + VOS_MSG_PART(name), control);
+	if (!(flags & MSG_TRUNC && w & VOS_WORD_STREAM)) /* a stream throws away instead */
+		scatter(v, vos_req_in_ptr(&q) + head, (size_t)r < len ? (size_t)r : len);
+out:
+	vos_req_end(&q);
+	return r;
+}
+
+/* The rest of what MSG_WAITALL asks for. */
+static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, size_t *asked)
+{
+	struct vos_req q;
+	long r = vos_begin_fd(&q, w, VOS_OP_recv);
+
+	if (r)
+		return r;
+	r = vos_req_in(&q, len, 1);
+	if (r)
+		goto out;
+	len = len < q.in.size ? len : q.in.size;
+	*asked = len;
+	q.e->arg[1] = VOS_REF(q.in.off, len);
+	q.e->arg[2] = len;
+	q.e->arg[3] = (uint64_t)flags;
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	if (r > (long)len)
+		r = -EPROTO;
+	else if (r > 0)
+		scatter(v, vos_req_in_ptr(&q), (size_t)r);
+out:
+	vos_req_end(&q);
+	return r;
+}
+
+long vos_recv_msg(uint64_t w, struct msghdr *m, long flags)
+{
+	struct cursor v = { m->msg_iov, 0 };
+	size_t total, done, asked = 0;
+	long r = total_length(m, &total);
+
+	if (!r && m->msg_name && (int)m->msg_namelen < 0)
+		r = -EINVAL;
+	if (r)
+		return r;
+	if (flags & (MSG_ERRQUEUE | MSG_OOB)) /* are never waited for */
+		flags |= MSG_DONTWAIT;
+	r = recv_first(w, m, &v, total, flags, &asked);
+	if (r < 0)
+		return r == -ENOLINK ? vos_dead(w, true) : r;
+	done = (size_t)r;
+	if (!(flags & MSG_WAITALL) || flags & (MSG_PEEK | MSG_TRUNC) || !vos_is_stream(w))
+		return r;
+	while (r == (long)asked && r && done < total) {
+		r = recv_more(w, &v, total - done, flags, &asked);
+		if (r > 0)
+			done += (size_t)r;
+	}
+	return (long)done;
+}
+
+/* --- the system calls
+ * -------------------------------------------------------------------------------------- */
+
+/* Does a local message hand over a remote descriptor? */
+static bool sends_remote(const struct msghdr *m)
+{
+	struct cmsghdr *h;
+
+	if (likely(!atomic_load_explicit(&vos_fdtab.nremote, memory_order_relaxed)))
+		return false;
+	if (!m || !m->msg_control)
+		return false;
+	for (h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR((struct msghdr *)m, h)) {
+		const unsigned char *p = CMSG_DATA(h);
+
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= h->cmsg_len; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, p + at - CMSG_LEN(0), sizeof(fd));
+			if (vos_fd(fd))
+				return true;
+		}
+	}
+	return false;
+}
+
+long vos_sys_sendmsg(long fd, long msg, long flags, long a3, long a4, long a5)
+{
+	const struct msghdr *m = (const struct msghdr *)msg;
+	uint64_t w = vos_fd(fd);
+	long r;
+
+	(void)a3, (void)a4, (void)a5;
+	if (likely(!w))
+		return unlikely(sends_remote(m)) ? -EOPNOTSUPP
+						 : vos_local(SYS_sendmsg, fd, msg, flags, 0, 0, 0);
+	r = vos_not_socket(w);
+	return r ? r : vos_send_msg(w, m, flags);
+}
+
+long vos_sys_recvmsg(long fd, long msg, long flags, long a3, long a4, long a5)
+{
+	uint64_t w = vos_fd(fd);
+	long r;
+
+	(void)a3, (void)a4, (void)a5;
+	if (likely(!w))
+		return vos_local(SYS_recvmsg, fd, msg, flags, 0, 0, 0);
+	r = vos_not_socket(w);
+	return r ? r : vos_recv_msg(w, (struct msghdr *)msg, flags);
+}
+
+static long sendmmsg_local(long fd, struct mmsghdr *m, unsigned n, long flags)
+{
+	if (atomic_load_explicit(&vos_fdtab.nremote, memory_order_relaxed))
+		for (unsigned i = 0; i < n && i < MESSAGES; i++)
+			if (sends_remote(&m[i].msg_hdr))
+				return -EOPNOTSUPP;
+	return vos_local(SYS_sendmmsg, fd, (long)m, n, flags, 0, 0);
+}
+
+/* An error after the first message is forgotten, as the kernel does; the next call will meet it. */
+long vos_sys_sendmmsg(long fd, long msgs, long count, long flags, long a4, long a5)
+{
+	struct mmsghdr *m = (struct mmsghdr *)msgs;
+	unsigned n = (unsigned)count, i;
+	uint64_t w = vos_fd(fd);
+	size_t total;
+	long r;
+
+	(void)a4, (void)a5;
+	if (likely(!w))
+		return sendmmsg_local(fd, m, n, flags);
+	r = vos_not_socket(w);
+	if (r)
+		return r;
+	for (i = 0; i < n && i < MESSAGES; i++) {
+		r = vos_send_msg(w, &m[i].msg_hdr, flags);
+		if (r < 0)
+			break;
+		m[i].msg_len = (unsigned)r;
+		if (!total_length(&m[i].msg_hdr, &total) && (size_t)r < total) {
+			i++;
+			break;
+		}
+	}
+	return i ? (long)i : r;
+}
+
+static int64_t now(void)
+{
+	struct timespec t;
+
+	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/* What is left until @end; false: nothing. */
+static bool time_left(struct timespec *t, int64_t end)
+{
+	int64_t left = end - now();
+
+	left = left > 0 ? left : 0;
+	*t = (struct timespec){ left / 1000000000, left % 1000000000 };
+	return left > 0;
+}
+
+/* The time is looked at after each message only, as the kernel does. */
+long vos_sys_recvmmsg(long fd, long msgs, long count, long flags, long timeout, long a5)
+{
+	struct mmsghdr *m = (struct mmsghdr *)msgs;
+	struct timespec *t = (struct timespec *)timeout;
+	unsigned n = (unsigned)count, i;
+	uint64_t w = vos_fd(fd);
+	int64_t end = 0;
+	long r;
+
+	(void)a5;
+	if (likely(!w))
+		return vos_local(SYS_recvmmsg, fd, msgs, count, flags, timeout, 0);
+	r = vos_not_socket(w);
+	if (r)
+		return r;
+	if (t) {
+		if (t->tv_sec < 0 || (unsigned long)t->tv_nsec >= 1000000000)
+			return -EINVAL;
+		end = t->tv_sec < INT64_MAX / 4000000000ll
+			      ? now() + t->tv_sec * 1000000000ll + t->tv_nsec
+			      : INT64_MAX;
+	}
+	for (i = 0; i < n && i < MESSAGES; i++) {
+		r = vos_recv_msg(w, &m[i].msg_hdr, flags & ~(long)MSG_WAITFORONE);
+		if (r < 0)
+			break;
+		m[i].msg_len = (unsigned)r;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		if ((t && !time_left(t, end)) || m[i].msg_hdr.msg_flags & MSG_OOB) {
+			i++;
+			break;
+		}
+	}
+	return i ? (long)i : r;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poll and ppoll. A set with local members only is the kernel's; one with members in one domain
+ * only is one request, which waits there. Any other is first looked at everywhere without waiting;
+ * if nothing is ready, a request that waits is posted in each domain and the thread sleeps once for
+ * all of them and the local members (see many.c).
+ *
+ * A member that is an epoll descriptor with companions counts in each of their domains and here.
+ */
+#define _GNU_SOURCE
+#include "preload/calls/poll.h"
+#include "preload/calls/socket.h"
+#include "preload/epoll.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define FEW 256 /* members on the stack */
+
+/* A set: the program's array, and what is local of it. */
+struct set {
+	struct pollfd *p; /* revents are gathered here */
+	unsigned n;
+	unsigned ready;			 /* members with revents */
+	unsigned count[VOS_MAX_DOMAINS]; /* members in each domain */
+	struct pollfd *local;		 /* and VOS_MANY_FDS spare ones */
+	uint32_t *at;			 /* which member each of local is */
+	unsigned nlocal;
+};
+
+void *vos_call_memory(size_t size)
+{
+	long p = vos_raw6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p < 0 && p > -4096 ? NULL : (void *)p;
+}
+
+void vos_call_memory_end(void *p, size_t size)
+{
+	vos_raw2(SYS_munmap, (long)p, (long)size);
+}
+
+bool vos_poll_remote(const struct pollfd *p, unsigned n)
+{
+	if (likely(!atomic_load_explicit(&vos_fdtab.nremote, memory_order_relaxed)))
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		if (vos_fd(p[i].fd))
+			return true;
+	return false;
+}
+
+static void mark(struct set *s, uint32_t i, int revents)
+{
+	struct pollfd *p;
+
+	if (i >= s->n)
+		return;
+	p = &s->p[i];
+	revents &= p->events | POLLERR | POLLHUP | POLLNVAL;
+	if (revents && !p->revents)
+		s->ready++;
+	p->revents |= (short)revents;
+}
+
+/* The handle of the member with @word in domain @d, 0: it has none there. */
+static uint64_t handle_in(uint64_t word, unsigned d)
+{
+	switch (VOS_WORD_KIND(word)) {
+	case VOS_FD_FILE:
+	case VOS_FD_SOCKET:
+		return VOS_WORD_DOMAIN(word) == d && vos_current(word) ? VOS_WORD_HANDLE(word) : 0;
+	case VOS_FD_EPOLL:
+		return vos_epoll_handle(word, d);
+	default:
+		return 0;
+	}
+}
+
+static void add_local(struct set *s, unsigned i)
+{
+	s->local[s->nlocal] = (struct pollfd){ s->p[i].fd, s->p[i].events, 0 };
+	s->at[s->nlocal++] = i;
+}
+
+static void add_remote(struct set *s, unsigned i, uint64_t word)
+{
+	switch (VOS_WORD_KIND(word)) {
+	case VOS_FD_FILE:
+	case VOS_FD_SOCKET:
+		if (vos_current(word))
+			s->count[VOS_WORD_DOMAIN(word)]++;
+		else
+			mark(s, i, POLLERR | POLLHUP);
+		break;
+	case VOS_FD_EPOLL:
+		add_local(s, i);
+		for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++)
+			s->count[d] += vos_epoll_handle(word, d) != 0;
+		if (vos_epoll_any_dead(word))
+			mark(s, i, POLLIN | POLLRDNORM);
+		break;
+	default:
+		mark(s, i, POLLNVAL);
+	}
+}
+
+static void sort_members(struct set *s)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		uint64_t word = s->p[i].fd < 0 ? 0 : vos_fd(s->p[i].fd);
+
+		s->p[i].revents = 0;
+		if (s->p[i].fd < 0)
+			continue;
+		if (word)
+			add_remote(s, i, word);
+		else
+			add_local(s, i);
+	}
+}
+
+/* --- one domain
+ * ------------------------------------------------------------------------------------------ */
+
+/* The service is gone: so is every member that it had. */
+static void domain_died(struct set *s, unsigned d)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		uint64_t word = s->p[i].fd < 0 ? 0 : vos_fd(s->p[i].fd);
+
+		if (VOS_WORD_KIND(word) == VOS_FD_EPOLL && vos_epoll_any_dead(word))
+			mark(s, i, POLLIN | POLLRDNORM);
+		else if (word && VOS_WORD_DOMAIN(word) == d && !vos_current(word))
+			mark(s, i, POLLERR | POLLHUP);
+	}
+	s->count[d] = 0;
+}
+
+/* A request for the members in @d. 0, -ENOLINK, -ENOMEM. */
+static long begin(struct set *s, unsigned d, int64_t ns, struct vos_req *q)
+{
+	size_t size = s->count[d] * sizeof(struct vos_pollfd);
+	struct vos_pollfd *out;
+	unsigned k = 0;
+	long r;
+
+	if (size > VOS_IO_MAX)
+		return -ENOMEM;
+	r = vos_req_begin(q, d, VOS_OP_poll);
+	if (r)
+		return r == -EAGAIN || r == -ENOMEM ? -ENOMEM : -ENOLINK;
+	r = vos_req_out(q, size, size);
+	if (!r)
+		r = vos_req_in(q, size, size);
+	if (r) {
+		vos_req_end(q);
+		return -ENOMEM;
+	}
+	out = (struct vos_pollfd *)vos_req_out_ptr(q);
+	for (unsigned i = 0; i < s->n && k < s->count[d]; i++) {
+		uint64_t h = s->p[i].fd < 0 ? 0 : handle_in(vos_fd(s->p[i].fd), d);
+
+		if (h) /* whose answer it will be is noted in our own area */
+			out[k++] = (struct vos_pollfd){ h, s->p[i].events, 0, i };
+	}
+	size = k * sizeof(*out);
+	q->e->arg[0] = VOS_REF(q->out.off, size);
+	q->e->arg[1] = VOS_REF(q->in.off, size);
+	q->e->arg[2] = size;
+	q->e->arg[3] = (uint64_t)ns;
+	return 0;
+}
+
+/* Take the answer @r of a request, and give the request back. */
+static void end(struct set *s, struct vos_req *q, long r)
+{
+	const struct vos_pollfd *out = (const struct vos_pollfd *)vos_req_out_ptr(q);
+	const struct vos_pollfd *in = (const struct vos_pollfd *)vos_req_in_ptr(q);
+	unsigned n = VOS_REF_LEN(q->e->arg[0]) / sizeof(*out);
+
+	if (n > q->out.size / sizeof(*out))
+		n = q->out.size / sizeof(*out);
+	for (unsigned k = 0; r > 0 && k < n; k++)
+		mark(s, out[k].pad, in[k].revents);
+	vos_req_end(q);
+	if (r == -ENOLINK)
+		domain_died(s, q->dom);
+}
+
+/* Look or wait in one domain alone. */
+static long one_domain(struct set *s, unsigned d, int64_t ns, enum vos_wait how)
+{
+	struct vos_req q;
+	long r = begin(s, d, ns, &q);
+
+	if (r == -ENOLINK)
+		domain_died(s, d);
+	if (r)
+		return r == -ENOLINK ? 0 : r;
+	r = vos_req_run(&q, how);
+	end(s, &q, r);
+	return r == -ENOLINK || r > 0 ? 0 : r;
+}
+
+/* --- several
+ * ---------------------------------------------------------------------------------------------- */
+
+static void take_local(struct set *s)
+{
+	for (unsigned k = 0; k < s->nlocal; k++)
+		if (s->local[k].revents)
+			mark(s, s->at[k], s->local[k].revents);
+}
+
+/* Everywhere, without waiting. */
+static long look(struct set *s)
+{
+	long r = 0;
+
+	for (unsigned d = 0; d < VOS_MAX_DOMAINS && !r; d++)
+		if (s->count[d])
+			r = one_domain(s, d, 0, VOS_WAIT_ALWAYS);
+	if (!r && s->nlocal)
+		r = vos_raw5(SYS_ppoll, (long)s->local, s->nlocal, (long)&(struct timespec){ 0, 0 },
+			     0, 0);
+	if (r > 0)
+		take_local(s);
+	return r < 0 ? r : 0;
+}
+
+/* Post in every domain, sleep, take what came. */
+static long wait_everywhere(struct set *s, int64_t deadline, const struct vos_mask *mask)
+{
+	struct vos_many m;
+	long r = 0, slept;
+
+	m.posted = 0;
+	for (unsigned d = 0; d < VOS_MAX_DOMAINS && !r; d++) {
+		if (!s->count[d])
+			continue;
+		r = begin(s, d, VOS_FOREVER, &m.q[d]);
+		if (!r)
+			vos_many_post(&m, d);
+		else if (r == -ENOLINK)
+			domain_died(s, d);
+	}
+	slept = r;
+	if (!r)
+		slept = vos_many_sleep(&m, s->local, s->nlocal, deadline, mask);
+	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++)
+		if (m.posted & 1u << d)
+			end(s, &m.q[d], vos_req_collect(&m.q[d]));
+	if (slept > 0)
+		take_local(s);
+	return r == -ENOLINK ? 0 : slept < 0 ? slept : 0;
+}
+
+static long poll_set(struct set *s, int64_t ns, const struct vos_mask *mask)
+{
+	int64_t deadline;
+	long r = look(s);
+
+	if (r || s->ready)
+		return r;
+	if (!ns) /* signals that the mask lets through, as the kernel would */
+		return mask ? vos_raw5(SYS_ppoll, 0, 0, (long)&(struct timespec){ 0, 0 },
+				       (long)mask->set, (long)mask->size)
+			    : 0;
+	deadline = vos_deadline(ns);
+	do
+		r = wait_everywhere(s, deadline, mask);
+	while (!r && !s->ready && vos_left(deadline));
+	return r;
+}
+
+/* The only domain of the set, if it has no other members and waits with the thread's own mask. */
+static int only_domain(const struct set *s, const struct vos_mask *mask)
+{
+	int only = -1;
+
+	if (mask || s->nlocal || s->ready)
+		return -1;
+	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) {
+		if (!s->count[d])
+			continue;
+		if (only >= 0)
+			return -1;
+		only = (int)d;
+	}
+	return only;
+}
+
+/* A set larger than the limit of descriptors is an error, as it is to the kernel. */
+static bool too_many(unsigned n)
+{
+	uint64_t lim[2] = { 0, 0 };
+
+	return vos_raw4(SYS_prlimit64, 0, 7 /* RLIMIT_NOFILE */, 0, (long)lim) || n > lim[0];
+}
+
+long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *mask)
+{
+	struct pollfd few[FEW + VOS_MANY_FDS];
+	uint32_t few_at[FEW];
+	struct set s = { .p = p, .n = n, .local = few, .at = few_at };
+	size_t size = 0;
+	int only;
+	long r;
+
+	if (n > FEW) {
+		if (too_many(n))
+			return -EINVAL;
+		size = n * (sizeof(*s.local) + sizeof(*s.at)) + VOS_MANY_FDS * sizeof(*s.local);
+		s.local = vos_call_memory(size);
+		if (!s.local)
+			return -ENOMEM;
+		s.at = (uint32_t *)(s.local + n + VOS_MANY_FDS);
+	}
+	sort_members(&s);
+	only = only_domain(&s, mask);
+	if (only >= 0)
+		r = one_domain(&s, (unsigned)only, ns, VOS_WAIT_ONCE);
+	else
+		r = poll_set(&s, s.ready ? 0 : ns, s.ready ? NULL : mask);
+	if (size)
+		vos_call_memory_end(s.local, size);
+	return r < 0 ? r : (long)s.ready;
+}
+
+/* --- the system calls
+ * ---------------------------------------------------------------------------------------- */
+
+long vos_sys_poll(long fds, long n, long ms, long a3, long a4, long a5)
+{
+	(void)a3, (void)a4, (void)a5;
+	ms = (int)ms;
+	if (likely(!vos_poll_remote((struct pollfd *)fds, (unsigned)n)))
+		return vos_local(SYS_poll, fds, n, ms, 0, 0, 0);
+	return vos_poll((struct pollfd *)fds, (unsigned)n, ms < 0 ? VOS_FOREVER : ms * 1000000ll,
+			NULL);
+}
+
+/*
+ * The time that was left is not written back: libc's function does not promise it, and its callers'
+ * timespec may be constant.
+ */
+long vos_sys_ppoll(long fds, long n, long timeout, long set, long size, long a5)
+{
+	const struct vos_mask mask = { (const void *)set, (size_t)size };
+	int64_t ns;
+	long r;
+
+	(void)a5;
+	if (likely(!vos_poll_remote((struct pollfd *)fds, (unsigned)n)))
+		return vos_local(SYS_ppoll, fds, n, timeout, set, size, 0);
+	r = vos_timeout((const struct timespec *)timeout, &ns);
+	if (r)
+		return r;
+	return vos_poll((struct pollfd *)fds, (unsigned)n, ns, set ? &mask : NULL);
+}

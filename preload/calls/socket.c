@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sockets: where a new one belongs, connections taken from it, its names and options, and plain
+ * send and receive. Messages with all their parts are in msg.c; bind, listen, connect, shutdown and
+ * setsockopt are generic rows of the table.
+ *
+ * A remote socket is always non-blocking in the service; it waits there for those that block here.
+ */
+#define _GNU_SOURCE
+#include "preload/calls/socket.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+void vos_sigpipe(void)
+{
+	vos_raw3(SYS_tgkill, vos_pid(), vos_tid(), SIGPIPE);
+}
+
+long vos_begin_fd(struct vos_req *q, uint64_t word, enum vos_op op)
+{
+	long r;
+
+	if (unlikely(!vos_current(word)))
+		return -ENOLINK;
+	r = vos_req_begin(q, VOS_WORD_DOMAIN(word), op);
+	if (unlikely(r))
+		return r == -EAGAIN || r == -ENOMEM ? -ENOBUFS : -ENOLINK;
+	/* The channel may be a new one, where the handle would be somebody else's. Its incarnation
+	 * was set before the channel could be seen. */
+	if (unlikely(!vos_current(word))) {
+		vos_req_end(q);
+		return -ENOLINK;
+	}
+	q->e->arg[0] = VOS_WORD_HANDLE(word);
+	return 0;
+}
+
+/* --- socket
+ * ------------------------------------------------------------------------------------------ */
+
+static int class_of(long family)
+{
+	bool inet = family == AF_INET || family == AF_INET6;
+
+	switch (vos_in_resolver) {
+	case VOS_IN_RESOLVER: /* with the routes that it sorts addresses by */
+		return inet || family == AF_NETLINK ? vos_config.class_to[VOS_CLASS_DNS]
+						    : VOS_TO_LOCAL;
+	case VOS_IN_INTERFACES:
+		inet |= family == AF_NETLINK;
+		break;
+	default:
+		break;
+	}
+	return inet ? vos_config.class_to[VOS_CLASS_INET] : VOS_TO_LOCAL;
+}
+
+/* *@inc: the incarnation that the handle belongs to. */
+static long remote_socket(unsigned dom, long family, long type, long protocol, uint8_t *inc)
+{
+	struct vos_req q;
+	long r = vos_req_begin(&q, dom, VOS_OP_socket);
+
+	if (r)
+		return r == -EAGAIN || r == -ENOMEM ? -ENOBUFS : -ENOLINK;
+	*inc = vos_domain[dom].inc;
+	q.e->arg[0] = (uint64_t)family;
+	q.e->arg[1] = (uint64_t)type;
+	q.e->arg[2] = (uint64_t)protocol;
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	/* The channel was that incarnation's if it is still the domain's, or has just died. */
+	if (r >= 0 && *inc != vos_domain[dom].inc)
+		r = -ENOLINK;
+	vos_req_end(&q);
+	return r;
+}
+
+long vos_sys_socket(long family, long type, long protocol, long a3, long a4, long a5)
+{
+	uint64_t stream = (type & 0xf) == SOCK_STREAM ? VOS_WORD_STREAM : 0;
+	uint8_t inc;
+	int to;
+	long r;
+
+	(void)a3, (void)a4, (void)a5;
+	vos_need_init();
+	to = likely(vos_stage == VOS_STAGE_READY) ? class_of(family) : VOS_TO_LOCAL;
+	if (to == VOS_TO_LOCAL)
+		return vos_raw3(SYS_socket, family, type, protocol);
+	if (to == VOS_TO_DENY)
+		return -EACCES;
+	r = remote_socket((unsigned)to, family, type, protocol, &inc);
+	if (r == -ENOLINK) /* it died under us: another instance may be there already */
+		r = remote_socket((unsigned)to, family, type, protocol, &inc);
+	if (r == -ENOLINK && vos_config.unavailable_local)
+		return vos_raw3(SYS_socket, family, type, protocol);
+	if (r < 0)
+		return r == -ENOLINK ? -ENETDOWN : r;
+	return vos_fd_install(VOS_WORD(r, to, VOS_FD_SOCKET, inc) | stream, 0, type & SOCK_CLOEXEC);
+}
+
+/* --- addresses
+ * ----------------------------------------------------------------------------------------- */
+
+/* What the service sends: the length of the address (uint32_t), then its bytes. */
+#define ADDRESS_ROOM (sizeof(uint32_t) + sizeof(struct sockaddr_storage))
+
+static void copy_address(const uint8_t *from, void *to, socklen_t *len)
+{
+	uint32_t full = *(const volatile uint32_t *)from;
+	uint32_t n = full < sizeof(struct sockaddr_storage) ? full
+							    : sizeof(struct sockaddr_storage);
+
+	memcpy(to, from + sizeof(full), n < *len ? n : *len);
+	*len = full;
+}
+
+/* A call that answers with an address, if @sa is not NULL: a[1] room, a[2] its size. */
+static long with_address(struct vos_req *q, void *sa, socklen_t *len)
+{
+	long r = 0;
+
+	q->e->arg[1] = VOS_REF_NULL;
+	q->e->arg[2] = ADDRESS_ROOM;
+	if (sa) {
+		r = vos_req_in(q, ADDRESS_ROOM, ADDRESS_ROOM);
+		if (r)
+			return r;
+		memset(vos_req_in_ptr(q), 0, sizeof(uint32_t));
+		q->e->arg[1] = VOS_REF(q->in.off, ADDRESS_ROOM);
+	}
+	r = vos_req_run(q, VOS_WAIT_RESTART);
+	if (r >= 0 && sa)
+		copy_address(vos_req_in_ptr(q), sa, len);
+	return r;
+}
+
+static long check_address(const void *sa, const socklen_t *len)
+{
+	if (!sa)
+		return 0;
+	if (!len)
+		return -EFAULT;
+	return (int)*len < 0 ? -EINVAL : 0;
+}
+
+static long do_accept(uint64_t w, void *sa, socklen_t *len, long flags)
+{
+	struct vos_req q;
+	long r = vos_not_socket(w);
+
+	if (!r && flags & ~(long)(SOCK_CLOEXEC | SOCK_NONBLOCK))
+		r = -EINVAL;
+	if (!r)
+		r = check_address(sa, len);
+	if (r)
+		return r;
+	r = vos_begin_fd(&q, w, VOS_OP_accept);
+	if (!r) {
+		q.e->arg[3] = (uint64_t)flags & SOCK_NONBLOCK;
+		r = with_address(&q, sa, len);
+		vos_req_end(&q);
+	}
+	if (r < 0)
+		return r == -ENOLINK ? vos_dead(w, false) : r;
+	return vos_fd_install(VOS_WORD((uint64_t)r & VOS_HANDLE_MASK, VOS_WORD_DOMAIN(w),
+				       VOS_FD_SOCKET, VOS_WORD_INC(w)) |
+				      VOS_WORD_STREAM,
+			      0, flags & SOCK_CLOEXEC);
+}
+
+long vos_sys_accept(long fd, long sa, long len, long a3, long a4, long a5)
+{
+	uint64_t w = vos_fd(fd);
+
+	(void)a3, (void)a4, (void)a5;
+	if (likely(!w))
+		return vos_local(SYS_accept, fd, sa, len, 0, 0, 0);
+	return do_accept(w, (void *)sa, (socklen_t *)len, 0);
+}
+
+long vos_sys_accept4(long fd, long sa, long len, long flags, long a4, long a5)
+{
+	uint64_t w = vos_fd(fd);
+
+	(void)a4, (void)a5;
+	if (likely(!w))
+		return vos_local(SYS_accept4, fd, sa, len, flags, 0, 0);
+	return do_accept(w, (void *)sa, (socklen_t *)len, flags);
+}
+
+static long get_name(enum vos_op op, uint64_t w, void *sa, socklen_t *len)
+{
+	struct vos_req q;
+	long r = vos_not_socket(w);
+
+	if (!r && !sa)
+		r = -EFAULT;
+	if (!r)
+		r = check_address(sa, len);
+	if (!r)
+		r = vos_begin_fd(&q, w, op);
+	if (r)
+		return r == -ENOLINK ? vos_dead(w, false) : r;
+	r = with_address(&q, sa, len);
+	vos_req_end(&q);
+	return r == -ENOLINK ? vos_dead(w, false) : r;
+}
+
+long vos_sys_getsockname(long fd, long sa, long len, long a3, long a4, long a5)
+{
+	uint64_t w = vos_fd(fd);
+
+	(void)a3, (void)a4, (void)a5;
+	if (likely(!w))
+		return vos_raw3(SYS_getsockname, fd, sa, len);
+	return get_name(VOS_OP_getsockname, w, (void *)sa, (socklen_t *)len);
+}
+
+long vos_sys_getpeername(long fd, long sa, long len, long a3, long a4, long a5)
+{
+	uint64_t w = vos_fd(fd);
+
+	(void)a3, (void)a4, (void)a5;
+	if (likely(!w))
+		return vos_raw3(SYS_getpeername, fd, sa, len);
+	return get_name(VOS_OP_getpeername, w, (void *)sa, (socklen_t *)len);
+}
+
+/* --- options
+ * -------------------------------------------------------------------------------------------- */
+
+#define OPTION_MAX 4096u
+
+static long get_option(uint64_t w, long level, long name, void *value, socklen_t *len)
+{
+	struct vos_req q;
+	uint32_t n = *len < OPTION_MAX ? *len : OPTION_MAX;
+	long r = vos_begin_fd(&q, w, VOS_OP_getsockopt);
+
+	if (r)
+		return r;
+	r = vos_req_in(&q, n, n);
+	if (r)
+		goto out;
+	/* Some options read the buffer before they fill it. */
+	memcpy(vos_req_in_ptr(&q), value, n);
+	q.e->arg[1] = (uint64_t)level;
+	q.e->arg[2] = (uint64_t)name;
+	q.e->arg[3] = VOS_REF(q.in.off, n);
+	q.e->arg[4] = n;
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	if (r >= 0) {
+		memcpy(value, vos_req_in_ptr(&q), r < (long)n ? (size_t)r : n);
+		*len = (socklen_t)r;
+		r = 0;
+	}
+out:
+	vos_req_end(&q);
+	return r;
+}
+
+long vos_sys_getsockopt(long fd, long level, long name, long value, long len, long a5)
+{
+	uint64_t w = vos_fd(fd);
+	long r;
+
+	(void)a5;
+	if (likely(!w))
+		return vos_raw5(SYS_getsockopt, fd, level, name, value, len);
+	r = vos_not_socket(w);
+	if (!r && (!len || (!value && *(socklen_t *)len)))
+		r = -EFAULT;
+	if (!r && (int)*(socklen_t *)len < 0)
+		r = -EINVAL;
+	if (!r)
+		r = get_option(w, level, name, (void *)value, (socklen_t *)len);
+	return r == -ENOLINK ? vos_dead(w, false) : r;
+}
+
+bool vos_is_stream(uint64_t word)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	if (likely(word & VOS_WORD_STREAM))
+		return true;
+	return !get_option(word, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_STREAM;
+}
+
+/* --- plain data
+ * ------------------------------------------------------------------------------------------ */
+
+long vos_sent(uint64_t word, long r, long flags)
+{
+	if (likely(r >= 0))
+		return r;
+	if (r == -EPIPE && !(flags & MSG_NOSIGNAL) && vos_is_stream(word))
+		vos_sigpipe();
+	return r == -ENOLINK ? vos_dead(word, true) : r;
+}
+
+/* The common case: no address, and it fits the lane's own block. */
+static long send_small(uint64_t w, const void *p, size_t len, long flags)
+{
+	struct vos_req q;
+	long r = vos_begin_fd(&q, w, VOS_OP_send);
+
+	if (unlikely(r))
+		return r;
+	r = vos_req_out(&q, len, len);
+	if (unlikely(r))
+		goto out;
+	memcpy(vos_req_out_ptr(&q), p, len);
+	q.e->arg[1] = VOS_REF(q.out.off, len);
+	q.e->arg[2] = len;
+	q.e->arg[3] = (uint64_t)flags;
+	q.e->arg[4] = VOS_REF_NULL;
+	q.e->arg[5] = 0;
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+out:
+	vos_req_end(&q);
+	return r;
+}
+
+long vos_sys_sendto(long fd, long p, long len, long flags, long sa, long salen)
+{
+	struct iovec iov = { (void *)p, (size_t)len };
+	struct msghdr m = { .msg_name = (void *)sa, .msg_iov = &iov, .msg_iovlen = 1 };
+	uint64_t w = vos_fd(fd);
+	long r;
+
+	if (likely(!w))
+		return vos_local(SYS_sendto, fd, p, len, flags, sa, salen);
+	r = vos_not_socket(w);
+	if (unlikely(r))
+		return r;
+	if (likely(!sa && (size_t)len <= VOS_SMALL))
+		return vos_sent(w, send_small(w, (const void *)p, (size_t)len, flags), flags);
+	if (sa && (salen < 0 || (size_t)salen > sizeof(struct sockaddr_storage)))
+		return -EINVAL;
+	m.msg_namelen = sa ? (socklen_t)salen : 0;
+	return vos_send_msg(w, &m, flags);
+}
+
+/* *@asked: how many bytes there was room for. */
+static long recv_piece(uint64_t w, void *p, size_t len, long flags, size_t *asked)
+{
+	size_t min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
+	struct vos_req q;
+	long r = vos_begin_fd(&q, w, VOS_OP_recv);
+
+	if (unlikely(r))
+		return r;
+	r = vos_req_in(&q, len, len < min ? len : min);
+	if (unlikely(r))
+		goto out;
+	len = len < q.in.size ? len : q.in.size;
+	*asked = len;
+	q.e->arg[1] = VOS_REF(q.in.off, len);
+	q.e->arg[2] = len;
+	q.e->arg[3] = (uint64_t)flags;
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	/* With MSG_TRUNC a datagram's length may be more than we have of it, and a stream's bytes
+	 * have been thrown away. */
+	if (unlikely(r > (long)len && !(flags & MSG_TRUNC)))
+		r = -EPROTO;
+	else if (r > 0 && !(flags & MSG_TRUNC && (w & VOS_WORD_STREAM || !p)))
+		memcpy(p, vos_req_in_ptr(&q), (size_t)r < len ? (size_t)r : len);
+out:
+	vos_req_end(&q);
+	return r;
+}
+
+static long do_recv(uint64_t w, char *p, size_t len, long flags)
+{
+	size_t done = 0, asked = 0;
+	long r;
+
+	if (flags & (MSG_ERRQUEUE | MSG_OOB)) /* are never waited for */
+		flags |= MSG_DONTWAIT;
+	if (flags & MSG_WAITALL && (flags & MSG_PEEK || !vos_is_stream(w)))
+		flags &= ~(long)MSG_WAITALL;
+	do {
+		r = recv_piece(w, p + done, len - done, flags, &asked);
+		if (r <= 0)
+			break;
+		done += (size_t)r;
+	} while (flags & MSG_WAITALL && (size_t)r == asked && done < len);
+	if (done)
+		return (long)done;
+	return r == -ENOLINK ? vos_dead(w, true) : r;
+}
+
+long vos_sys_recvfrom(long fd, long p, long len, long flags, long sa, long salen)
+{
+	struct iovec iov = { (void *)p, (size_t)len };
+	struct msghdr m = { .msg_name = (void *)sa, .msg_iov = &iov, .msg_iovlen = 1 };
+	uint64_t w = vos_fd(fd);
+	long r;
+
+	if (likely(!w))
+		return vos_local(SYS_recvfrom, fd, p, len, flags, sa, salen);
+	r = vos_not_socket(w);
+	if (unlikely(r))
+		return r;
+	if (likely(!sa))
+		return do_recv(w, (char *)p, (size_t)len, flags);
+	r = check_address((void *)sa, (socklen_t *)salen);
+	if (r)
+		return r;
+	m.msg_namelen = *(socklen_t *)salen;
+	r = vos_recv_msg(w, &m, flags);
+	if (r >= 0)
+		*(socklen_t *)salen = m.msg_namelen;
+	return r;
+}

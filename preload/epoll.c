@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Epoll descriptors with members in domains.
+ *
+ * The program's epoll descriptor is a real one and keeps the local members. When the first member
+ * from a domain is added it gets a record here and a companion there: an epoll descriptor of the
+ * service, so that edges, one-shot and the like are the kernel's own for remote members too. Its
+ *word in the descriptor table then names the record; an epoll descriptor without remote members has
+ *no word and costs nothing.
+ *
+ * Life of a record: made by epoll_ctl (vos_epoll_adopt), counted by its numbers, free again when
+ *the last of them is closed. Records and their tables of members are kept for the next descriptor,
+ *never unmapped, since another thread may still look at them; a generation in the word tells old
+ *from new.
+ *
+ * Members are noted by number: for the sake of those whose domain dies (the service that knew their
+ * data is gone, and the program must hear of it), and of nested descriptors (a companion that is
+ *made later must become a member of the parents' companions).
+ *
+ *	table, companions, nudges	changed under the lock, with signals blocked
+ *	members				by the thread that is in epoll_ctl for that number
+ *	waiting				by every waiting thread, see vos_epoll_enter()
+ */
+#define _GNU_SOURCE
+#include "preload/epoll.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define RECORDS	 4096u
+#define NUMBERS	 65536u /* that waiting threads are counted for; higher ones share a count */
+#define GEN_BITS 16
+
+static _Atomic(struct vos_epoll *) table[RECORDS];
+static _Atomic uint32_t used; /* records ever made */
+static _Atomic int locked;
+static _Atomic uint16_t waiting[NUMBERS];
+static _Atomic uint32_t waiting_top;
+static _Atomic bool ever_nudged;
+
+/* What a nudge's event carries: an address of ours, which no program has for its own. */
+static const char tag;
+#define NUDGE ((uint64_t)(uintptr_t)&tag)
+
+static void lock(uint64_t *mask)
+{
+	const uint64_t all = ~0ull;
+	const struct timespec t = { 0, 100000 };
+
+	vos_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)mask, sizeof(all));
+	/* Acquire: pairs with unlock(). */
+	while (atomic_exchange_explicit(&locked, 1, memory_order_acquire))
+		vos_raw2(SYS_nanosleep, (long)&t, 0);
+}
+
+static void unlock(const uint64_t *mask)
+{
+	atomic_store_explicit(&locked, 0, memory_order_release);
+	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
+}
+
+static void *map(size_t size)
+{
+	long p = vos_raw6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p < 0 && p > -4096 ? NULL : (void *)p;
+}
+
+/* --- records
+ * ------------------------------------------------------------------------------------------- */
+
+static uint64_t word_of(uint32_t idx, uint32_t gen)
+{
+	return VOS_WORD((uint64_t)gen << GEN_BITS | idx, 0, VOS_FD_EPOLL, 0);
+}
+
+struct vos_epoll *vos_epoll_get(uint64_t word)
+{
+	uint32_t idx = word & ((1u << GEN_BITS) - 1), gen = (uint32_t)(word >> GEN_BITS);
+	struct vos_epoll *e;
+
+	if (VOS_WORD_KIND(word) != VOS_FD_EPOLL || idx >= RECORDS)
+		return NULL;
+	/* Acquire: pairs with new_record(). */
+	e = atomic_load_explicit(&table[idx], memory_order_acquire);
+	return e && atomic_load(&e->gen) == gen ? e : NULL;
+}
+
+/* Under the lock. */
+static struct vos_epoll *new_record(uint32_t *idx)
+{
+	struct vos_epoll *e;
+
+	for (uint32_t i = 0; i < used; i++) {
+		e = table[i];
+		if (!e->refs) {
+			*idx = i;
+			return e;
+		}
+	}
+	if (used == RECORDS)
+		return NULL;
+	e = map(sizeof(*e));
+	if (!e)
+		return NULL;
+	*idx = used;
+	/* Release: the record is all zeroes before it is seen. Pairs with vos_epoll_get(). */
+	atomic_store_explicit(&table[used], e, memory_order_release);
+	used++;
+	return e;
+}
+
+/* Has the real descriptor members? The kernel lists them. */
+static bool lists_members(long epfd)
+{
+	char path[32] = "/proc/self/fdinfo/", buf[1024], digits[12];
+	size_t n = strlen(path), k = 0;
+	bool found = true;
+	long fd;
+
+	do
+		digits[k++] = (char)('0' + epfd % 10);
+	while ((epfd /= 10) && k < sizeof(digits));
+	while (k)
+		path[n++] = digits[--k];
+	path[n] = 0;
+	fd = vos_raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return true;
+	/* One line for each, after four short ones. */
+	n = 0;
+	k = (size_t)vos_raw3(SYS_read, fd, (long)buf, sizeof(buf));
+	if (k <= sizeof(buf)) {
+		found = false;
+		for (; n + 4 <= k && !found; n++)
+			found = !memcmp(buf + n, "tfd:", 4);
+	}
+	vos_raw1(SYS_close, fd);
+	return found;
+}
+
+static struct vos_epoll *adopt_locked(long epfd, long *err)
+{
+	uint64_t word = vos_fd(epfd);
+	struct vos_epoll *e;
+	uint32_t idx;
+
+	if (word) {
+		e = vos_epoll_get(word);
+		*err = e ? 0 : -EINVAL;
+		return e;
+	}
+	e = (unsigned long)(unsigned)epfd < vos_fdtab.n ? new_record(&idx) : NULL;
+	if (!e) {
+		*err = -ENOSPC;
+		return NULL;
+	}
+	e->gen++;
+	e->refs = 1;
+	e->fd = (int)epfd;
+	e->nudge = -1;
+	e->dead = e->nested = false;
+	e->local = VOS_LOCAL_UNKNOWN;
+	vos_fd_set(epfd, word_of(idx, e->gen));
+	*err = 1; /* new */
+	return e;
+}
+
+long vos_epoll_adopt(long epfd, long probe, struct vos_epoll **e)
+{
+	int unknown = VOS_LOCAL_UNKNOWN;
+	uint64_t mask;
+	long r = 0;
+
+	if (probe >= 0 && !vos_fd(epfd)) {
+		r = vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_DEL, probe, 0);
+		if (r && r != -ENOENT)
+			return r;
+	}
+	lock(&mask);
+	*e = adopt_locked(epfd, &r);
+	unlock(&mask);
+	/*
+	 * A local member that another thread adds now is either listed already or finds the word
+	 * and says so (see vos_sys_epoll_ctl()); then it is SOME and stays so.
+	 */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (r == 1 && !lists_members(epfd))
+		atomic_compare_exchange_strong(&(*e)->local, &unknown, VOS_LOCAL_NONE);
+	return r < 0 ? r : 0;
+}
+
+uint64_t vos_epoll_duped(uint64_t word)
+{
+	struct vos_epoll *e = vos_epoll_get(word);
+
+	if (e)
+		atomic_fetch_add(&e->refs, 1);
+	return word;
+}
+
+static void clear_members(struct vos_epoll *e)
+{
+	for (unsigned i = 0; i < VOS_EPOLL_CHUNKS; i++) {
+		struct vos_member *m = atomic_load_explicit(&e->chunk[i], memory_order_acquire);
+
+		for (unsigned k = 0; m && k < VOS_EPOLL_CHUNK; k++)
+			if (m[k].word)
+				atomic_store_explicit(&m[k].word, 0, memory_order_relaxed);
+	}
+}
+
+void vos_epoll_closed(uint64_t word)
+{
+	struct vos_epoll *e = vos_epoll_get(word);
+	uint64_t mask;
+
+	if (!e || e->refs > 1) {
+		if (e)
+			atomic_fetch_sub(&e->refs, 1);
+		return;
+	}
+	lock(&mask);
+	/* Until refs is 0 nobody else gets this record; whoever still looks sees another gen. */
+	e->gen++;
+	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) {
+		uint64_t h = vos_epoll_companion(e, d);
+
+		e->companion[d] = 0;
+		if (h)
+			vos_req_simple(d, VOS_OP_close, h, 0, 0);
+	}
+	clear_members(e);
+	e->refs = 0;
+	unlock(&mask);
+}
+
+/* --- members
+ * ---------------------------------------------------------------------------------------------- */
+
+struct vos_member *vos_epoll_member(struct vos_epoll *e, long fd)
+{
+	unsigned c = (unsigned)fd / VOS_EPOLL_CHUNK;
+	struct vos_member *m;
+
+	if (c >= VOS_EPOLL_CHUNKS)
+		return NULL;
+	/* Acquire: pairs with member_chunk(). */
+	m = atomic_load_explicit(&e->chunk[c], memory_order_acquire);
+	return m ? &m[(unsigned)fd % VOS_EPOLL_CHUNK] : NULL;
+}
+
+static bool member_chunk(struct vos_epoll *e, long fd)
+{
+	unsigned c = (unsigned)fd / VOS_EPOLL_CHUNK;
+	struct vos_member *m, *none = NULL;
+
+	if (c >= VOS_EPOLL_CHUNKS)
+		return false;
+	if (atomic_load_explicit(&e->chunk[c], memory_order_relaxed))
+		return true;
+	m = map(VOS_EPOLL_CHUNK * sizeof(*m));
+	if (!m)
+		return false;
+	/* Release: pairs with vos_epoll_member(). Another thread may have been faster. */
+	if (!atomic_compare_exchange_strong_explicit(&e->chunk[c], &none, m, memory_order_release,
+						     memory_order_relaxed))
+		vos_raw2(SYS_munmap, (long)m, VOS_EPOLL_CHUNK * sizeof(*m));
+	return true;
+}
+
+/* Beyond the table, or without memory, a member is not noted: it works until its domain dies. */
+void vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
+		    const struct epoll_event *ev)
+{
+	struct vos_member *m;
+
+	if (op == EPOLL_CTL_ADD && !member_chunk(e, fd))
+		return;
+	m = vos_epoll_member(e, fd);
+	if (!m)
+		return;
+	if (op != EPOLL_CTL_DEL) {
+		m->data = ev->data.u64;
+		m->events = ev->events;
+		m->told = 0;
+	}
+	/* Release: data and events first. Pairs with whoever goes through the members. */
+	atomic_store_explicit(&m->word, op == EPOLL_CTL_DEL ? 0 : word, memory_order_release);
+}
+
+/* --- companions
+ * --------------------------------------------------------------------------------------------- */
+
+uint64_t vos_epoll_companion(struct vos_epoll *e, unsigned d)
+{
+	uint64_t c = atomic_load(&e->companion[d]);
+
+	return c && VOS_WORD_INC(c) == vos_domain[d].inc ? c & VOS_HANDLE_MASK : 0;
+}
+
+uint64_t vos_epoll_handle(uint64_t word, unsigned d)
+{
+	struct vos_epoll *e = vos_epoll_get(word);
+
+	return e ? vos_epoll_companion(e, d) : 0;
+}
+
+long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, uint64_t handle,
+		      const struct epoll_event *ev)
+{
+	struct vos_req q;
+	long r = vos_req_begin(&q, d, VOS_OP_epoll_ctl);
+
+	if (r)
+		return r == -EAGAIN || r == -ENOMEM ? -ENOMEM : -ENOLINK;
+	q.e->arg[0] = vos_epoll_companion(e, d);
+	q.e->arg[1] = (uint64_t)op;
+	q.e->arg[2] = handle;
+	q.e->arg[3] = VOS_REF_NULL;
+	r = q.e->arg[0] ? 0 : -ENOENT;
+	if (!r && ev) {
+		r = vos_req_out(&q, sizeof(*ev), sizeof(*ev));
+		if (!r) {
+			memcpy(vos_req_out_ptr(&q), ev, sizeof(*ev));
+			q.e->arg[3] = VOS_REF(q.out.off, sizeof(*ev));
+		}
+	}
+	if (!r)
+		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
+	vos_req_end(&q);
+	return r;
+}
+
+static void nudge(struct vos_epoll *e, unsigned d)
+{
+	struct vos_chan *c = atomic_load(&vos_domain[d].chan);
+	int epfd = atomic_load(&e->fd), bell = c ? c->bell : -1;
+	struct epoll_event ev = { .events = EPOLLOUT, .data.u64 = NUDGE };
+
+	/* Pairs with the fence in vos_epoll_enter(): either we see who waits, or they see what has
+	 * changed before they sleep. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!atomic_load(&waiting[(unsigned)epfd % NUMBERS]) || bell < 0)
+		return;
+	if (vos_epoll_get(vos_fd(epfd)) != e)
+		return;
+	atomic_store(&ever_nudged, true);
+	if (!vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, bell, (long)&ev))
+		atomic_store(&e->nudge, bell);
+}
+
+static long make_locked(struct vos_epoll *e, unsigned d, int depth);
+
+/* @e has got a companion in @d: in whatever it is nested, there is to be one as well. */
+static long tell_parents(struct vos_epoll *e, unsigned d, int depth)
+{
+	long r = 0;
+
+	for (uint32_t i = 0; i < used && !r; i++) {
+		struct vos_epoll *p = table[i];
+
+		for (unsigned c = 0; p->refs && p != e && c < VOS_EPOLL_CHUNKS && !r; c++) {
+			struct vos_member *m = p->chunk[c];
+
+			for (unsigned k = 0; m && k < VOS_EPOLL_CHUNK && !r; k++) {
+				struct epoll_event ev = { .events = m[k].events,
+							  .data.u64 = m[k].data };
+
+				if (!m[k].word || vos_epoll_get(m[k].word) != e)
+					continue;
+				r = make_locked(p, d, depth + 1);
+				if (!r)
+					r = vos_epoll_ctl_in(p, d, EPOLL_CTL_ADD,
+							     vos_epoll_companion(e, d), &ev);
+			}
+		}
+	}
+	return r;
+}
+
+/* Nesting ends where the kernel ends it; it has refused deeper ones. */
+static long make_locked(struct vos_epoll *e, unsigned d, int depth)
+{
+	long h, r = 0;
+
+	if (vos_epoll_companion(e, d))
+		return 0;
+	if (depth > 8)
+		return -ELOOP;
+	if (e->companion[d])
+		e->dead = true;
+	h = vos_req_simple(d, VOS_OP_epoll_create, 0, 0, 0);
+	if (h < 0)
+		return h;
+	atomic_store(&e->companion[d], (uint64_t)h | (uint64_t)vos_domain[d].inc << 56);
+	if (e->nested)
+		r = tell_parents(e, d, depth);
+	nudge(e, d);
+	return r;
+}
+
+long vos_epoll_make_companion(struct vos_epoll *e, unsigned d)
+{
+	uint64_t mask;
+	long r;
+
+	if (likely(vos_epoll_companion(e, d)))
+		return 0;
+	lock(&mask);
+	r = make_locked(e, d, 0);
+	unlock(&mask);
+	return r;
+}
+
+/* --- the dead
+ * --------------------------------------------------------------------------------------------------
+ */
+
+void vos_epoll_refresh(struct vos_epoll *e)
+{
+	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) {
+		uint64_t c = atomic_load_explicit(&e->companion[d], memory_order_relaxed);
+
+		if (likely(!c) || VOS_WORD_INC(c) == vos_domain[d].inc)
+			continue;
+		e->dead = true;
+		atomic_compare_exchange_strong(&e->companion[d], &c, 0);
+	}
+}
+
+/* The next member at or after number @fd whose domain has died; -1. */
+static long next_dead(struct vos_epoll *e, long fd)
+{
+	for (; (unsigned)fd < VOS_EPOLL_CHUNK * VOS_EPOLL_CHUNKS; fd++) {
+		struct vos_member *m = vos_epoll_member(e, fd);
+		uint64_t word;
+
+		if (!m) {
+			fd |= VOS_EPOLL_CHUNK - 1;
+			continue;
+		}
+		/* Acquire: pairs with vos_epoll_note(). */
+		word = atomic_load_explicit(&m->word, memory_order_acquire);
+		if (!word || VOS_WORD_KIND(word) == VOS_FD_EPOLL || vos_current(word))
+			continue;
+		if (vos_fd(fd) == word)
+			return fd;
+		/* Closed: so it has left the set, as it would have there. */
+		atomic_store_explicit(&m->word, 0, memory_order_relaxed);
+	}
+	return -1;
+}
+
+bool vos_epoll_any_dead(uint64_t word)
+{
+	struct vos_epoll *e = vos_epoll_get(word);
+
+	if (!e)
+		return false;
+	vos_epoll_refresh(e);
+	return e->dead && next_dead(e, 0) >= 0;
+}
+
+int vos_epoll_dead_events(struct vos_epoll *e, struct epoll_event *ev, int max)
+{
+	long fd = next_dead(e, 0);
+	int n = 0;
+
+	if (fd < 0)
+		e->dead = false;
+	for (; fd >= 0 && n < max; fd = next_dead(e, fd + 1)) {
+		struct vos_member *m = vos_epoll_member(e, fd);
+
+		if (m->told)
+			continue;
+		m->told = (m->events & (EPOLLET | EPOLLONESHOT)) != 0;
+		ev[n].events = EPOLLERR | EPOLLHUP;
+		ev[n++].data.u64 = m->data;
+	}
+	return n;
+}
+
+/* --- who waits
+ * --------------------------------------------------------------------------------------------------
+ */
+
+long vos_epoll_enter(long epfd, const struct vos_epoll *e)
+{
+	uint32_t key = (unsigned)(e ? e->fd : (int)epfd) % NUMBERS;
+	uint32_t top = atomic_load_explicit(&waiting_top, memory_order_relaxed);
+
+	atomic_fetch_add(&waiting[key], 1);
+	while (key >= top && !atomic_compare_exchange_weak(&waiting_top, &top, key + 1))
+		;
+	/* Pairs with the fence in nudge(). */
+	atomic_thread_fence(memory_order_seq_cst);
+	return key;
+}
+
+/* The last one takes the nudge away. Who came in meanwhile may have needed it: it gets another. */
+static void end_nudge(long key)
+{
+	struct vos_epoll *e = vos_epoll_get(vos_fd(key));
+	struct epoll_event ev = { .events = EPOLLOUT, .data.u64 = NUDGE };
+	int bell = e ? atomic_exchange(&e->nudge, -1) : -1;
+
+	if (bell < 0 || !vos_fd_internal(bell))
+		return;
+	vos_raw4(SYS_epoll_ctl, key, EPOLL_CTL_DEL, bell, 0);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&waiting[key]) &&
+	    !vos_raw4(SYS_epoll_ctl, key, EPOLL_CTL_ADD, bell, (long)&ev))
+		atomic_store(&e->nudge, bell);
+}
+
+void vos_epoll_leave(long key)
+{
+	uint16_t n = atomic_load(&waiting[key]);
+
+	/* Never below 0: a fork child starts from there, with us in the middle. */
+	while (n && !atomic_compare_exchange_weak(&waiting[key], &n, (uint16_t)(n - 1)))
+		;
+	if (n <= 1 && unlikely(atomic_load_explicit(&ever_nudged, memory_order_relaxed)))
+		end_nudge(key);
+}
+
+int vos_epoll_filter(struct epoll_event *ev, int n, bool *nudged)
+{
+	int kept = 0;
+
+	*nudged = false;
+	if (likely(!atomic_load_explicit(&ever_nudged, memory_order_relaxed)))
+		return n;
+	for (int i = 0; i < n; i++) {
+		if (ev[i].data.u64 == NUDGE)
+			*nudged = true;
+		else
+			ev[kept++] = ev[i];
+	}
+	return kept;
+}
+
+void vos_epoll_forked(void)
+{
+	uint32_t top = atomic_load(&waiting_top);
+
+	/* Whoever held the lock or waited is not in this process. */
+	atomic_store(&locked, 0);
+	for (uint32_t i = 0; i < top; i++)
+		if (waiting[i])
+			atomic_store(&waiting[i], 0);
+}

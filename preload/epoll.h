@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of epoll descriptors that have members in domains; see epoll.c. */
+#ifndef VOS_EPOLL_H
+#define VOS_EPOLL_H
+
+#include "preload/vos.h"
+
+#include <sys/epoll.h>
+
+/* Are there members in the real epoll descriptor? */
+enum vos_local_members { VOS_LOCAL_NONE, VOS_LOCAL_SOME, VOS_LOCAL_UNKNOWN };
+
+struct vos_member {
+	_Atomic uint64_t word; /* of the descriptor when it was added; 0: no member */
+	uint64_t data;
+	uint32_t events;
+	uint32_t told; /* its death has been reported, and once is enough (edge, one-shot) */
+};
+
+#define VOS_EPOLL_CHUNK	 512u
+#define VOS_EPOLL_CHUNKS 2048u
+
+struct vos_epoll {
+	_Atomic uint32_t gen; /* counts the descriptors that this record was for */
+	_Atomic int refs;     /* numbers that mean it; 0: free */
+	_Atomic int fd;	      /* the number it was first seen under */
+	_Atomic int local;    /* enum vos_local_members; UNKNOWN and SOME are alike to who waits */
+	_Atomic bool dead;    /* members of dead domains may be there */
+	_Atomic bool nested;  /* it is a member of another one */
+	_Atomic int nudge;    /* descriptor in the real one that makes it ready, or -1 */
+	_Atomic uint32_t turn;
+	_Atomic uint64_t companion[VOS_MAX_DOMAINS]; /* handle | incarnation << 56; 0: none */
+	_Atomic(struct vos_member *) chunk[VOS_EPOLL_CHUNKS]; /* members by number */
+};
+
+/* The record behind a word of kind VOS_FD_EPOLL, NULL if it is no more. */
+struct vos_epoll *vos_epoll_get(uint64_t word) HIDDEN;
+
+/*
+ * Have a record for @epfd from now on. @probe: a descriptor that can be polled and is no member;
+ * the kernel is asked with it whether @epfd is an epoll descriptor (-EINVAL, -EBADF), unless it is
+ * negative.
+ */
+long vos_epoll_adopt(long epfd, long probe, struct vos_epoll **e) HIDDEN;
+
+/* The companion in domain @d: its handle, 0: none (or not any more). */
+uint64_t vos_epoll_companion(struct vos_epoll *e, unsigned d) HIDDEN;
+uint64_t vos_epoll_handle(uint64_t word, unsigned d) HIDDEN;
+/* Make one. 0, -errno. */
+long vos_epoll_make_companion(struct vos_epoll *e, unsigned d) HIDDEN;
+/* epoll_ctl in domain @d, where the member has @handle. -ENOENT without a companion. */
+long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, uint64_t handle,
+		      const struct epoll_event *ev) HIDDEN;
+
+/* Members, as the program sees them. */
+struct vos_member *vos_epoll_member(struct vos_epoll *e, long fd) HIDDEN;
+void vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
+		    const struct epoll_event *ev) HIDDEN;
+
+/* Notice companions whose domain has died: their members are dead from now on. */
+void vos_epoll_refresh(struct vos_epoll *e) HIDDEN;
+bool vos_epoll_any_dead(uint64_t word) HIDDEN;
+/* Events of dead members: how many of at most @max. */
+int vos_epoll_dead_events(struct vos_epoll *e, struct epoll_event *ev, int max) HIDDEN;
+
+/*
+ * Around every wait. A companion that is made while threads wait must reach them: then the real
+ * descriptor gets a member that is always ready, for as long as any of them has not left.
+ * Returns the key for vos_epoll_leave().
+ */
+long vos_epoll_enter(long epfd, const struct vos_epoll *e) HIDDEN;
+void vos_epoll_leave(long key) HIDDEN;
+/* Take that member's event out of @n events: how many are left. */
+int vos_epoll_filter(struct epoll_event *ev, int n, bool *nudged) HIDDEN;
+
+/* In a fork child. */
+void vos_epoll_forked(void) HIDDEN;
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who the program is. A service acts with the rights of its client, so it must learn of every
+ * change before the next remote call. libc's functions change all threads of the process, so they
+ * are called as they are, and then each attached service is told:
+ *
+ *	by a request, if it takes us for root, who may become anybody: that works even where the
+ *	services can no longer be reached by path, as after chroot()
+ *	else by a new connection, whose credentials the kernel vouches for
+ *
+ * A service that cannot be told must not go on with the rights that we had: its channel ends.
+ *
+ * The identity is that of the process: a program that changes single threads by system calls of its
+ * own changes it for all of them.
+ */
+#define _GNU_SOURCE
+#include "preload/process.h"
+#include "preload/wrap.h"
+
+#include <dlfcn.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define GROUPS_MAX 65536
+
+/* --- telling the services ---------------------------------------------------------------------------- */
+
+/* uid, gid and groups to @to, which has room for @room groups; how many words, or -errno. */
+static long my_ident(uint32_t *to, long room)
+{
+	long n;
+
+	/* Whose rights file accesses have; -1 changes nothing. They follow the effective ids. */
+	to[0] = (uint32_t)vos_raw1(SYS_setfsuid, -1);
+	to[1] = (uint32_t)vos_raw1(SYS_setfsgid, -1);
+	n = vos_raw2(SYS_getgroups, room, to + 2);
+	return n < 0 ? n : n + 2;
+}
+
+static long tell(unsigned dom)
+{
+	struct vos_req q;
+	long n = vos_raw2(SYS_getgroups, 0, 0);
+	long r = vos_req_begin(&q, dom, VOS_OP_ident);
+
+	if (r)
+		return r;
+	if (n >= 0 && n <= GROUPS_MAX - 2)
+		r = vos_req_out(&q, (size_t)(n + 2) * 4, (size_t)(n + 2) * 4);
+	else
+		r = -EINVAL;
+	if (!r) {
+		n = my_ident((uint32_t *)vos_req_out_ptr(&q), n);
+		r = n < 0 ? n : 0;
+	}
+	if (!r) {
+		q.e->arg[0] = VOS_REF(q.out.off, n * 4);
+		q.e->arg[1] = (uint64_t)n * 4;
+		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
+	}
+	vos_req_end(&q);
+	return r;
+}
+
+static long prove(unsigned dom, struct vos_chan *c)
+{
+	const char *address = vos_config.domain[dom].address;
+	struct vos_hello h = { .magic = VOS_MAGIC, .version = VOS_VERSION, .kind = VOS_HELLO_IDENT,
+			       .session = { c->session[0], c->session[1] } };
+	struct vos_welcome w = { 0 };
+
+	return c->transport->attach(c, -1, address + strlen(c->transport->scheme), &h, &w);
+}
+
+void vos_ident_changed(void)
+{
+	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++) {
+		struct vos_chan *c = atomic_load_explicit(&vos_domain[i].chan, memory_order_acquire);
+		long r;
+
+		if (!c)
+			continue;
+		r = tell(i);
+		if (r && r != -ENOLINK)
+			r = prove(i, c);
+		if (r && r != -ENOLINK)
+			vos_domain_lost(i, c);
+	}
+}
+
+/* --- libc's functions -------------------------------------------------------------------------------------- */
+
+/* The answer of a function that may have changed something. */
+static int changed(int r)
+{
+	if (!r)
+		vos_ident_changed();
+	return r;
+}
+
+static int missing(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+#define FUNCTIONS(X)                                                                               \
+	X(setuid, (uid_t u), (u))                                                                  \
+	X(setgid, (gid_t g), (g))                                                                  \
+	X(seteuid, (uid_t u), (u))                                                                 \
+	X(setegid, (gid_t g), (g))                                                                 \
+	X(setreuid, (uid_t r, uid_t e), (r, e))                                                    \
+	X(setregid, (gid_t r, gid_t e), (r, e))                                                    \
+	X(setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))                                       \
+	X(setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))                                       \
+	X(setgroups, (size_t n, const gid_t *list), (n, list))                                     \
+	X(initgroups, (const char *user, gid_t g), (user, g))
+
+#define DEFINE(name, params, args)                                                                 \
+	static int(*real_##name) params;                                                           \
+	EXPORT int name params                                                                     \
+	{                                                                                          \
+		vos_need_init();                                                                   \
+		return real_##name ? changed(real_##name args) : missing();                        \
+	}
+FUNCTIONS(DEFINE)
+
+/* These answer with the former id, and never with an error. */
+EXPORT int setfsuid(uid_t u)
+{
+	return (int)vos_sys_setfsuid((long)u, 0, 0, 0, 0, 0);
+}
+
+EXPORT int setfsgid(gid_t g)
+{
+	return (int)vos_sys_setfsgid((long)g, 0, 0, 0, 0, 0);
+}
+
+void vos_ident_init(void)
+{
+#define BIND(name, params, args) *(void **)&real_##name = dlsym(RTLD_NEXT, #name);
+	FUNCTIONS(BIND)
+}
+
+/* --- system calls by number: of one thread, for the kernel ----------------------------------------------------- */
+
+#define SYSCALL(name)                                                                              \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)                  \
+	{                                                                                          \
+		long r = vos_raw(SYS_##name, a0, a1, a2, a3, a4, a5);                              \
+                                                                                                   \
+		if (!r)                                                                            \
+			vos_ident_changed();                                                       \
+		return r;                                                                          \
+	}
+SYSCALL(setuid)
+SYSCALL(setgid)
+SYSCALL(setreuid)
+SYSCALL(setregid)
+SYSCALL(setresuid)
+SYSCALL(setresgid)
+SYSCALL(setgroups)
+
+static long set_fs(long nr, long id)
+{
+	long old = vos_raw1(nr, id);
+
+	if (old != id && vos_raw1(nr, -1) != old)
+		vos_ident_changed();
+	return old;
+}
+
+long vos_sys_setfsuid(long u, long a1, long a2, long a3, long a4, long a5)
+{
+	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	return set_fs(SYS_setfsuid, u);
+}
+
+long vos_sys_setfsgid(long g, long a1, long a2, long a3, long a4, long a5)
+{
+	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	return set_fs(SYS_setfsgid, g);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * After exec: what the image before us handed over (state.h).
+ *
+ * The variable and the memfd come from outside, so all of it is checked; what is wrong is ignored
+ * as a whole. Somebody who forges it can only pass on descriptors and tickets that are his to pass
+ * on. A program that runs with more rights than its caller (AT_SECURE) takes no services from it
+ * that its own configuration does not name.
+ */
+#define _GNU_SOURCE
+#include "preload/state.h"
+#include "preload/process.h"
+
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define NONE (-1)
+
+struct state {
+	const struct vos_state_head *head;
+	const struct vos_state_domain *domain;
+	const struct vos_state_prefix *prefix;
+	const struct vos_state_fd *fd;
+	size_t size;
+	int domain_here[VOS_MAX_DOMAINS];  /* NONE: not in our configuration */
+	int prefix_here[VOS_MAX_PREFIXES]; /* likewise */
+};
+
+/* --- checks ------------------------------------------------------------------------------------------ */
+
+static bool ends(const char *s, size_t n)
+{
+	return memchr(s, 0, n);
+}
+
+static bool head_fits(const struct vos_state_head *h, size_t size)
+{
+	return h->magic == VOS_STATE_MAGIC && h->version == VOS_STATE_VERSION && h->size == size &&
+	       h->ndomains <= VOS_MAX_DOMAINS && h->nprefixes <= VOS_MAX_PREFIXES &&
+	       h->nfds <= VOS_STATE_MAX / sizeof(struct vos_state_fd) &&
+	       size == sizeof(*h) + h->ndomains * sizeof(struct vos_state_domain) +
+			       h->nprefixes * sizeof(struct vos_state_prefix) +
+			       h->nfds * sizeof(struct vos_state_fd) &&
+	       h->cwd_domain < (int32_t)h->ndomains && h->cwd_prefix < (int32_t)h->nprefixes;
+}
+
+static bool domain_fits(const struct vos_state_domain *d, uint32_t nprefixes)
+{
+	if (!ends(d->name, sizeof(d->name)) || !ends(d->address, sizeof(d->address)) ||
+	    d->inc > 255 || d->nroots > VOS_MAX_PREFIXES)
+		return false;
+	for (uint32_t i = 0; i < d->nroots; i++)
+		if (d->root_prefix[i] >= nprefixes)
+			return false;
+	return true;
+}
+
+static bool prefix_fits(const struct vos_state_prefix *p)
+{
+	return ends(p->path, sizeof(p->path)) && (!p->path[0] || p->path[0] == '/');
+}
+
+static bool fits(struct state *s)
+{
+	const struct vos_state_head *h = s->head;
+
+	if (!head_fits(h, s->size))
+		return false;
+	s->domain = (const struct vos_state_domain *)(h + 1);
+	s->prefix = (const struct vos_state_prefix *)(s->domain + h->ndomains);
+	s->fd = (const struct vos_state_fd *)(s->prefix + h->nprefixes);
+	for (uint32_t i = 0; i < h->ndomains; i++)
+		if (!domain_fits(&s->domain[i], h->nprefixes))
+			return false;
+	for (uint32_t i = 0; i < h->nprefixes; i++)
+		if (!prefix_fits(&s->prefix[i]))
+			return false;
+	return true;
+}
+
+/* Map it. The descriptor is closed if it is what it should be, else it is somebody else's. */
+static bool open_state(struct state *s, int fd)
+{
+	struct stat st;
+	long p;
+
+	if (vos_raw2(SYS_fcntl, fd, F_GET_SEALS) != VOS_STATE_SEALS || vos_raw2(SYS_fstat, fd, &st))
+		return false;
+	s->size = (size_t)st.st_size;
+	if (s->size < sizeof(*s->head) || s->size > VOS_STATE_MAX)
+		return false;
+	p = vos_raw6(SYS_mmap, 0, (long)s->size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p < 0 && p > -4096)
+		return false;
+	s->head = (const struct vos_state_head *)p;
+	if (s->head->magic == VOS_STATE_MAGIC)
+		vos_raw1(SYS_close, fd);
+	return true;
+}
+
+/* --- finding things again -------------------------------------------------------------------------------- */
+
+/* A service that our configuration does not know, but whose descriptors we hold. */
+static int add_domain(const struct vos_state_domain *d)
+{
+	struct vos_domain_config *c = &vos_config.domain[vos_config.ndomains];
+
+	if (vos_config.ndomains == VOS_MAX_DOMAINS || getauxval(AT_SECURE))
+		return NONE;
+	memset(c, 0, sizeof(*c));
+	memcpy(c->name, d->name, sizeof(c->name));
+	memcpy(c->address, d->address, sizeof(c->address));
+	return vos_config.ndomains++;
+}
+
+static int find_domain(const struct vos_state_domain *d)
+{
+	if (!(d->ticket[0] | d->ticket[1]))
+		return NONE;
+	for (int i = 0; i < vos_config.ndomains; i++)
+		if (!strcmp(vos_config.domain[i].name, d->name) &&
+		    !strcmp(vos_config.domain[i].address, d->address))
+			return i;
+	return add_domain(d);
+}
+
+/*
+ * Places behind those of our configuration hold prefixes that only our inheritance knows: they say
+ * where a directory is, but no path is routed by them.
+ */
+static int add_prefix(const char *path, int to)
+{
+	for (int i = VOS_MAX_PREFIXES - 1; i >= vos_config.nprefixes; i--) {
+		struct vos_prefix_config *p = &vos_config.prefix[i];
+
+		if (p->path[0] && (p->to != to || strcmp(p->path, path)))
+			continue;
+		memcpy(p->path, path, strlen(path) + 1);
+		p->to = to;
+		return i;
+	}
+	return NONE;
+}
+
+static int find_prefix(const struct state *s, const struct vos_state_prefix *p)
+{
+	int to = p->to >= 0 && p->to < (int)s->head->ndomains ? s->domain_here[p->to] : NONE;
+
+	if (to < 0 || !p->path[0])
+		return NONE;
+	for (int i = 0; i < vos_config.nprefixes; i++)
+		if (vos_config.prefix[i].to == to && !strcmp(vos_config.prefix[i].path, p->path))
+			return i;
+	return add_prefix(p->path, to);
+}
+
+/* --- taking over --------------------------------------------------------------------------------------------- */
+
+static void take_domain(const struct state *s, uint32_t i)
+{
+	const struct vos_state_domain *from = &s->domain[i];
+	struct vos_domain *d;
+
+	if (s->domain_here[i] < 0)
+		return;
+	d = &vos_domain[s->domain_here[i]];
+	memcpy(d->ticket, from->ticket, sizeof(d->ticket));
+	d->inc = (uint8_t)from->inc;
+	for (d->nroots = 0; d->nroots < from->nroots; d->nroots++) {
+		int p = s->prefix_here[from->root_prefix[d->nroots]];
+
+		/* No place left: the last one, which is then wrong about where ".." leads. */
+		d->root_prefix[d->nroots] = (uint8_t)(p >= 0 ? p : VOS_MAX_PREFIXES - 1);
+	}
+}
+
+/* The word for a number, if it is still the placeholder that it was; true when it has one. */
+static bool take_fd(const struct state *s, const struct vos_state_fd *f)
+{
+	enum vos_fd_kind kind = VOS_WORD_KIND(f->word);
+	unsigned dom = VOS_WORD_DOMAIN(f->word);
+	struct stat st;
+
+	if (f->fd >= vos_fdtab.n || dom >= s->head->ndomains || s->domain_here[dom] < 0 ||
+	    (kind != VOS_FD_FILE && kind != VOS_FD_SOCKET))
+		return false;
+	if (vos_raw2(SYS_fstat, f->fd, &st) || st.st_dev != f->dev || st.st_ino != f->ino)
+		return false;
+	vos_fd_set(f->fd, VOS_WORD(VOS_WORD_HANDLE(f->word), s->domain_here[dom], kind,
+				   VOS_WORD_INC(f->word)));
+	return true;
+}
+
+static bool take_over(struct state *s)
+{
+	const struct vos_state_head *h = s->head;
+	bool soon = false;
+
+	for (uint32_t i = 0; i < h->ndomains; i++)
+		s->domain_here[i] = find_domain(&s->domain[i]);
+	for (uint32_t i = 0; i < h->nprefixes; i++)
+		s->prefix_here[i] = find_prefix(s, &s->prefix[i]);
+	for (uint32_t i = 0; i < h->ndomains; i++) {
+		take_domain(s, i);
+		soon |= s->domain[i].soon;
+	}
+	for (uint32_t i = 0; i < h->nfds; i++)
+		soon |= take_fd(s, &s->fd[i]);
+	if (h->cwd_domain >= 0 && s->domain_here[h->cwd_domain] >= 0) {
+		vos_cwd_domain = s->domain_here[h->cwd_domain];
+		vos_cwd_prefix = h->cwd_prefix >= 0 ? s->prefix_here[h->cwd_prefix] : NONE;
+	}
+	return soon;
+}
+
+static bool have_table(void)
+{
+	if (vos_fdtab.n)
+		return true;
+	/* Nothing is remote by our own configuration, so nobody has made it. */
+	if (vos_fdtab_init())
+		return false;
+	vos_chan_hide_fd = vos_fd_hide;
+	return true;
+}
+
+void vos_inherit(void)
+{
+	struct state s = { 0 };
+	int fd = vos_env_take_state();
+	bool soon = false;
+
+	if (fd < 0 || !open_state(&s, fd))
+		return;
+	if (fits(&s) && have_table())
+		soon = take_over(&s);
+	vos_raw2(SYS_munmap, s.head, s.size);
+	/* Descriptors are used soon; before a chroot or a filter that the program may put up. */
+	if (soon)
+		vos_tickets_take();
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One sleep for requests and local descriptors: the kernel's ppoll() on the descriptors, on the
+ * wake descriptor of each lane that has a request, and on each channel's doorbell, whose hang-up is
+ * the service's death. The order is that of every sleep: announce it in the entry, then go to
+ * sleep; an answer in between finds the announcement and writes the wake descriptor.
+ *
+ * A wake descriptor may have been written for an earlier request, so being woken means nothing
+ * until an entry says that it is done.
+ */
+#define _GNU_SOURCE
+#include "preload/many.h"
+
+#include <stdint.h>
+#include <sys/syscall.h>
+
+#define SLICE_NS 10000000 /* without a wake descriptor: look now and then */
+#define SPIN_MAX 1000	  /* pauses; about 25 us */
+#define SPIN_MIN 20
+#define NS_PER_S 1000000000ll
+
+int64_t vos_now(void)
+{
+	struct timespec t;
+
+	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&t);
+	return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+int64_t vos_deadline(int64_t ns)
+{
+	int64_t now;
+
+	if (ns == VOS_FOREVER)
+		return ns;
+	now = vos_now();
+	return ns < INT64_MAX - now ? now + ns : INT64_MAX;
+}
+
+int64_t vos_left(int64_t deadline)
+{
+	int64_t left;
+
+	if (deadline == VOS_FOREVER)
+		return deadline;
+	left = deadline - vos_now();
+	return left > 0 ? left : 0;
+}
+
+long vos_timeout(const struct timespec *t, int64_t *ns)
+{
+	*ns = VOS_FOREVER;
+	if (!t)
+		return 0;
+	if (t->tv_sec < 0 || (unsigned long)t->tv_nsec >= NS_PER_S)
+		return -EINVAL;
+	if (t->tv_sec < INT64_MAX / NS_PER_S)
+		*ns = t->tv_sec * NS_PER_S + t->tv_nsec;
+	return 0;
+}
+
+void vos_many_post(struct vos_many *m, unsigned d)
+{
+	m->posted |= 1u << d;
+	vos_req_post(&m->q[d]);
+}
+
+#define for_each_posted(m, d)                          \
+	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) \
+		if ((m)->posted & 1u << d)
+
+bool vos_many_done(const struct vos_many *m)
+{
+	for_each_posted(m,
+			d) if (vos_entry_done(m->q[d].e) || !vos_chan_alive(m->q[d].c)) return true;
+	return false;
+}
+
+/* Whoever we wait for needs this CPU. */
+static bool shares_cpu(const struct vos_many *m)
+{
+	for_each_posted(m, d) if ((uint8_t)atomic_load_explicit(&m->q[d].c->sh->cpu,
+								memory_order_relaxed) ==
+				  vos_cpu()) return true;
+	return false;
+}
+
+bool vos_many_spin(const struct vos_many *m)
+{
+	static __thread unsigned window __attribute__((tls_model("initial-exec"))) = SPIN_MAX;
+
+	if (shares_cpu(m)) {
+		vos_raw0(SYS_sched_yield);
+		return vos_many_done(m);
+	}
+	for (unsigned i = 0; i < window; i++) {
+		if (vos_many_done(m)) {
+			window = SPIN_MAX;
+			return true;
+		}
+		__builtin_ia32_pause();
+	}
+	/* It did not pay: try less each time, until it does again. */
+	window = window / 2 > SPIN_MIN ? window / 2 : SPIN_MIN;
+	return false;
+}
+
+void vos_many_finish(struct vos_many *m)
+{
+	for_each_posted(m, d)
+	{
+		struct vos_req *q = &m->q[d];
+
+		vos_chan_wait(q->c, q->l, q->slot & (int)(VOS_SLOTS - 1), VOS_WAIT_ALWAYS);
+	}
+}
+
+/* Announce the sleep in every entry. False: one of them is done already. */
+static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
+{
+	bool all = true;
+
+	for_each_posted(m, d)
+	{
+		struct vos_req *q = &m->q[d];
+
+		if (q->c->transport->wake_fd(q->c, q->l))
+			*coarse = true;
+		else if (!vos_entry_announce(q->e, VOS_WAIT_FD))
+			all = false;
+		if (!vos_chan_alive(q->c)) {
+			vos_chan_kill(q->c);
+			all = false;
+		}
+		*p++ = (struct pollfd){ q->l->wake_fd, POLLIN, 0 };
+		*p++ = (struct pollfd){ q->c->bell, 0, 0 };
+	}
+	return all;
+}
+
+/* The descriptors of ours: empty those that woke us, and see who died. */
+static unsigned heed(struct vos_many *m, const struct pollfd *p)
+{
+	unsigned ours = 0;
+
+	for_each_posted(m, d)
+	{
+		uint64_t n;
+
+		if (p[0].revents) {
+			vos_raw3(SYS_read, p[0].fd, (long)&n, sizeof(n));
+			ours++;
+		}
+		if (p[1].revents) {
+			vos_chan_kill(m->q[d].c);
+			ours++;
+		}
+		p += 2;
+	}
+	return ours;
+}
+
+static long real_ppoll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *mask)
+{
+	struct timespec t = { ns / NS_PER_S, ns % NS_PER_S };
+
+	return vos_raw5(SYS_ppoll, (long)p, n, ns < 0 ? 0 : (long)&t, mask ? (long)mask->set : 0,
+			mask ? (long)mask->size : 0);
+}
+
+long vos_many_sleep(struct vos_many *m, struct pollfd *p, unsigned n, int64_t deadline,
+		    const struct vos_mask *mask)
+{
+	unsigned extra = 2 * (unsigned)__builtin_popcount(m->posted);
+	bool coarse = false;
+
+	if (!announce(m, p + n, &coarse))
+		return real_ppoll(p, n, 0, NULL);
+	for (;;) {
+		int64_t left = vos_left(deadline), ns = left;
+		long r;
+
+		if (coarse && (left < 0 || left > SLICE_NS))
+			ns = SLICE_NS;
+		r = real_ppoll(p, n + extra, ns, mask);
+		if (r < 0)
+			return r;
+		if (r)
+			r -= heed(m, p + n);
+		if (r || vos_many_done(m) || (ns == left && left >= 0 && !vos_left(deadline)))
+			return r;
+	}
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork() and its relatives.
+ *
+ *	before	a ticket from each service, if there is anything remote
+ *	child	forgets the channels (their memory is not in it, MADV_DONTFORK), keeps the tickets,
+ *		and attaches when it makes its first remote call
+ *	parent	tells the services who the child is, so that they drop the ticket if it dies before
+ *
+ * fork() itself is known by name, which gives the parent the child's number. Forks inside libc
+ * (daemon, forkpty) only run the atfork handlers: there the child attaches at once, since nobody can
+ * say who it is. A child that none of this saw (a system call instruction of the program's own) is
+ * told by memory that the kernel wipes in children: it has no ticket, and its remote descriptors are
+ * dead.
+ */
+#define _GNU_SOURCE
+#include "preload/process.h"
+#include "preload/wrap.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TLS __attribute__((tls_model("initial-exec")))
+
+static const uint32_t always = 1;
+const uint32_t *vos_same_process = &always;
+
+static __thread struct vos_fork forking TLS; /* by the atfork handlers */
+static __thread bool wrapped TLS;	     /* we know the child's number */
+
+typedef int clone_fn(int (*)(void *), void *, int, void *, ...);
+static pid_t (*real_fork)(void);
+static pid_t (*real__Fork)(void);
+static clone_fn *real_clone;
+
+/* --- tickets ------------------------------------------------------------------------------------- */
+
+static long fill_ticket(struct vos_req *q, unsigned flags, const uint64_t *keep, size_t n)
+{
+	size_t bytes = n * sizeof(*keep);
+	long r = vos_req_in(q, 2 * sizeof(uint64_t), 2 * sizeof(uint64_t));
+
+	if (!r && keep)
+		r = vos_req_out(q, bytes ? bytes : 1, bytes ? bytes : 1);
+	if (r)
+		return r;
+	if (bytes)
+		memcpy(vos_req_out_ptr(q), keep, bytes);
+	q->e->arg[0] = VOS_REF(q->in.off, 2 * sizeof(uint64_t));
+	q->e->arg[1] = flags;
+	q->e->arg[2] = keep ? VOS_REF(q->out.off, bytes) : VOS_REF_NULL;
+	q->e->arg[3] = bytes;
+	q->e->arg[4] = (uint64_t)vos_pid();
+	return 0;
+}
+
+long vos_ticket_make(unsigned dom, unsigned flags, const uint64_t *keep, size_t n, uint64_t id[2])
+{
+	struct vos_req q;
+	long r = vos_req_begin(&q, dom, VOS_OP_ticket);
+
+	if (r)
+		return r;
+	r = fill_ticket(&q, flags, keep, n);
+	if (!r)
+		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
+	if (r >= 0)
+		memcpy(id, vos_req_in_ptr(&q), 2 * sizeof(*id));
+	vos_req_end(&q);
+	return r > 1 ? -EPROTO : r;
+}
+
+void vos_ticket_bind(unsigned dom, const uint64_t id[2], long pid)
+{
+	struct vos_req q;
+
+	if (vos_req_begin(&q, dom, VOS_OP_ticket_pid))
+		return;
+	q.e->arg[0] = id[0];
+	q.e->arg[1] = id[1];
+	q.e->arg[2] = (uint64_t)pid;
+	vos_req_run(&q, VOS_WAIT_ALWAYS);
+	vos_req_end(&q);
+}
+
+void vos_tickets_take(void)
+{
+	long err;
+
+	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++)
+		if (vos_ticket_pending(i))
+			vos_domain_chan(i, &err);
+}
+
+/* --- the three parts of a fork ------------------------------------------------------------------------ */
+
+static bool known_there(unsigned dom)
+{
+	return atomic_load_explicit(&vos_domain[dom].chan, memory_order_relaxed) ||
+	       vos_ticket_pending(dom);
+}
+
+void vos_fork_begin(struct vos_fork *f)
+{
+	f->made = f->soon = 0;
+	if (likely(!vos_has_remote()))
+		return;
+	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++) {
+		long r = known_there(i) ? vos_ticket_make(i, 0, NULL, 0, f->ticket[i]) : -ENOENT;
+
+		if (r < 0)
+			continue;
+		f->made |= (uint8_t)(1u << i);
+		if (!r)
+			f->soon |= (uint8_t)(1u << i);
+	}
+}
+
+/* What we had in this domain stays with our parent. */
+static void lose(struct vos_domain *d)
+{
+	d->ticket[0] = d->ticket[1] = 0;
+	d->nroots = 0;
+	d->inc = d->inc == 255 ? 1 : (uint8_t)(d->inc + 1);
+}
+
+static void mark_process(void)
+{
+	if (vos_same_process != &always)
+		*(uint32_t *)vos_same_process = 1;
+}
+
+void vos_fork_child(const struct vos_fork *f, bool at_once)
+{
+	uint8_t known = 0;
+
+	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++)
+		if (known_there(i))
+			known |= (uint8_t)(1u << i);
+	mark_process();
+	vos_domain_forked();
+	for (unsigned i = 0; known; i++, known >>= 1) {
+		if (!(known & 1))
+			continue;
+		if (f->made & 1u << i)
+			memcpy(vos_domain[i].ticket, f->ticket[i], sizeof(f->ticket[i]));
+		else
+			lose(&vos_domain[i]);
+	}
+	if (f->made && (at_once || f->soon))
+		vos_tickets_take();
+}
+
+void vos_fork_parent(const struct vos_fork *f, long pid)
+{
+	for (unsigned i = 0; f->made >> i; i++)
+		if (f->made & 1u << i && (pid < 0 || !(f->soon & 1u << i)))
+			vos_ticket_bind(i, f->ticket[i], pid < 0 ? 0 : pid);
+}
+
+void vos_forked_unseen(void)
+{
+	static const struct vos_fork nothing;
+
+	vos_fork_child(&nothing, false);
+}
+
+bool vos_on_borrowed_memory(void)
+{
+	vos_forked_behind_our_back();
+	return vos_raw0(SYS_gettid) != vos_tid();
+}
+
+/* --- fork ------------------------------------------------------------------------------------------------- */
+
+static void atfork_prepare(void)
+{
+	vos_fork_begin(&forking);
+}
+
+static void atfork_child(void)
+{
+	vos_fork_child(&forking, !wrapped);
+}
+
+EXPORT pid_t fork(void)
+{
+	bool outer = wrapped;
+	pid_t pid;
+
+	vos_need_init();
+	if (unlikely(!real_fork)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	wrapped = true;
+	pid = real_fork();
+	wrapped = outer;
+	if (pid)
+		vos_fork_parent(&forking, pid);
+	return pid;
+}
+VOS_SAME_AS(__fork, fork)
+
+EXPORT pid_t _Fork(void)
+{
+	struct vos_fork f;
+	pid_t pid;
+
+	vos_need_init();
+	if (unlikely(!real__Fork)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	vos_fork_begin(&f);
+	pid = real__Fork();
+	if (pid)
+		vos_fork_parent(&f, pid);
+	else
+		vos_fork_child(&f, false);
+	return pid;
+}
+
+/* --- clone -------------------------------------------------------------------------------------------------- */
+
+struct start {
+	int (*fn)(void *);
+	void *arg;
+	struct vos_fork f;
+};
+
+static int start_child(void *arg)
+{
+	const struct start *s = arg; /* in a copy of our parent's stack */
+
+	vos_fork_child(&s->f, false);
+	return s->fn(s->arg);
+}
+
+EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+	struct start s = { .fn = fn, .arg = arg };
+	void *tid, *tls, *ctid;
+	va_list ap;
+	int pid;
+
+	/* As libc does: those that were not passed are not used. */
+	va_start(ap, arg);
+	tid = va_arg(ap, void *);
+	tls = va_arg(ap, void *);
+	ctid = va_arg(ap, void *);
+	va_end(ap);
+	vos_need_init();
+	if (unlikely(!real_clone)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	if (flags & CLONE_VM || !fn || !vos_fdtab.n)
+		return real_clone(fn, stack, flags, arg, tid, tls, ctid);
+	vos_fork_begin(&s.f);
+	pid = real_clone(start_child, stack, flags, &s, tid, tls, ctid);
+	vos_fork_parent(&s.f, pid);
+	return pid;
+}
+VOS_SAME_AS(__clone, clone)
+
+/* --- system calls by number ---------------------------------------------------------------------------------- */
+
+static long forked(const struct vos_fork *f, long r)
+{
+	if (r)
+		vos_fork_parent(f, r);
+	else
+		vos_fork_child(f, false);
+	return r;
+}
+
+long vos_sys_clone(long flags, long stack, long tid, long a3, long a4, long a5)
+{
+	struct vos_fork f;
+
+	/* A child on our own stack that shares it would overwrite the frames that we return by. */
+	if (flags & CLONE_VM && !stack && flags & CLONE_VFORK)
+		flags &= ~(long)CLONE_VM;
+	if (flags & CLONE_VM || stack)
+		return vos_raw(SYS_clone, flags, stack, tid, a3, a4, a5);
+	vos_fork_begin(&f);
+	return forked(&f, vos_raw(SYS_clone, flags, 0, tid, a3, a4, a5));
+}
+
+long vos_sys_clone3(long args, long size, long a2, long a3, long a4, long a5)
+{
+	const struct clone_args {
+		uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack;
+	} *c = (const struct clone_args *)args;
+	struct vos_fork f;
+
+	if (!c || size < (long)sizeof(*c) || c->flags & CLONE_VM || c->stack)
+		return vos_raw(SYS_clone3, args, size, a2, a3, a4, a5);
+	vos_fork_begin(&f);
+	return forked(&f, vos_raw(SYS_clone3, args, size, a2, a3, a4, a5));
+}
+
+#ifdef SYS_fork
+long vos_sys_fork(long a0, long a1, long a2, long a3, long a4, long a5)
+{
+	(void)a0, (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	return vos_sys_clone(SIGCHLD, 0, 0, 0, 0, 0);
+}
+
+long vos_sys_vfork(long a0, long a1, long a2, long a3, long a4, long a5)
+{
+	(void)a0, (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	return vos_sys_clone(CLONE_VFORK | SIGCHLD, 0, 0, 0, 0, 0);
+}
+#endif
+
+/* --- vfork ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * A child that shares our memory would change our descriptor table while it opens and moves its own
+ * descriptors. So where there can be remote ones vfork() is a fork whose parent waits, as vfork's
+ * does, until the child has become another program or is gone.
+ */
+pid_t vos_vfork_by_fork(void) HIDDEN;
+pid_t (*vos_vfork_target)(void) HIDDEN = vos_vfork_by_fork;
+
+static void wait_for_end(int fd)
+{
+	long r;
+	char c;
+
+	do
+		r = vos_raw3(SYS_read, fd, (long)&c, 1);
+	while (r == -EINTR);
+}
+
+pid_t vos_vfork_by_fork(void)
+{
+	int p[2], hidden;
+	pid_t pid;
+
+	vos_need_init();
+	if (vos_raw2(SYS_pipe2, (long)p, O_CLOEXEC))
+		return fork();
+	hidden = vos_fd_hide(p[1]);
+	pid = fork();
+	if (!pid) {
+		vos_raw1(SYS_close, p[0]);
+		return 0;
+	}
+	vos_fd_set(hidden, 0);
+	vos_raw1(SYS_close, hidden);
+	if (pid > 0)
+		wait_for_end(p[0]);
+	vos_raw1(SYS_close, p[0]);
+	return pid;
+}
+
+/* --- start ---------------------------------------------------------------------------------------------------- */
+
+static void make_mark(void)
+{
+	long p = vos_raw6(SYS_mmap, 0, VOS_PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p < 0 && p > -4096)
+		return;
+	if (vos_raw3(SYS_madvise, p, VOS_PAGE, MADV_WIPEONFORK)) {
+		vos_raw2(SYS_munmap, p, VOS_PAGE);
+		return;
+	}
+	*(uint32_t *)p = 1;
+	vos_same_process = (const uint32_t *)p;
+}
+
+void vos_process_init(void)
+{
+	pid_t (*real_vfork)(void);
+
+	real_fork = (pid_t(*)(void))dlsym(RTLD_NEXT, "fork");
+	real__Fork = (pid_t(*)(void))dlsym(RTLD_NEXT, "_Fork");
+	real_clone = (clone_fn *)dlsym(RTLD_NEXT, "clone");
+	vos_env_init();
+	vos_spawn_init();
+	vos_ident_init();
+	vos_inherit();
+	if (vos_fdtab.n) {
+		make_mark();
+		pthread_atfork(atfork_prepare, NULL, atfork_child);
+		return;
+	}
+	/* Nothing is remote in this program. */
+	real_vfork = (pid_t(*)(void))dlsym(RTLD_NEXT, "vfork");
+	if (real_vfork)
+		vos_vfork_target = real_vfork;
+}
