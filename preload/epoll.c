@@ -396,8 +396,10 @@ static long make_locked(struct vos_epoll *e, unsigned d, int depth)
 	if (e->companion[d])
 		e->dead = true;
 	h = vos_req_simple(d, VOS_OP_epoll_create, 0, 0, 0);
-	if (h < 0)
-		return h;
+	if (h == -EAGAIN)
+		h = -ENOMEM;
+	if (h < 0) /* whatever keeps us from attaching: the domain is not there */
+		return h == -ENOMEM || h == -EMFILE || h == -ENFILE ? h : -ENOLINK;
 	atomic_store(&e->companion[d], (uint64_t)h | (uint64_t)vos_domain[d].inc << 56);
 	if (e->nested)
 		r = tell_parents(e, d, depth);
@@ -434,7 +436,13 @@ void vos_epoll_refresh(struct vos_epoll *e)
 	}
 }
 
-/* The next member at or after number @fd whose domain has died; -1. */
+void vos_epoll_lost(struct vos_epoll *e, unsigned d)
+{
+	e->dead = true;
+	atomic_store(&e->companion[d], 0);
+}
+
+/* The next member at or after number @fd whose domain has died, and the companion with it; -1. */
 static long next_dead(struct vos_epoll *e, long fd)
 {
 	for (; (unsigned)fd < VOS_EPOLL_CHUNK * VOS_EPOLL_CHUNKS; fd++) {
@@ -447,7 +455,9 @@ static long next_dead(struct vos_epoll *e, long fd)
 		}
 		/* Acquire: pairs with vos_epoll_note(). */
 		word = atomic_load_explicit(&m->word, memory_order_acquire);
-		if (!word || VOS_WORD_KIND(word) == VOS_FD_EPOLL || vos_current(word))
+		if (!word || VOS_WORD_KIND(word) == VOS_FD_EPOLL)
+			continue;
+		if (vos_current(word) && vos_epoll_companion(e, VOS_WORD_DOMAIN(word)))
 			continue;
 		if (vos_fd(fd) == word)
 			return fd;

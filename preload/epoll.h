@@ -57,6 +57,8 @@ struct vos_member *vos_epoll_member(struct vos_epoll *e, long fd) HIDDEN;
 void vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
 		    const struct epoll_event *ev) HIDDEN;
 
+/* The domain cannot be reached any more. */
+void vos_epoll_lost(struct vos_epoll *e, unsigned d) HIDDEN;
 /* Notice companions whose domain has died: their members are dead from now on. */
 void vos_epoll_refresh(struct vos_epoll *e) HIDDEN;
 bool vos_epoll_any_dead(uint64_t word) HIDDEN;

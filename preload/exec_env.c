@@ -2,8 +2,8 @@
 /*
  * The environment of a new image. Programs clear it, or make one of their own; the library and its
  * configuration would be gone from the next program on, silently. So what brought us here is
- * remembered at start, and put back where it is missing: our own entry of LD_PRELOAD (the others and
- * their order stay as the program wants them), and the variables that configure us.
+ * remembered at start, and put back where it is missing: our own entry of LD_PRELOAD (the others
+ * and their order stay as the program wants them), and the variables that configure us.
  *
  * Under AT_SECURE the environment was not what brought us here, and nothing is put back.
  */
@@ -22,10 +22,11 @@ static const char preload_key[] = "LD_PRELOAD=";
 static const char state_key[] = "VIRTUOS_STATE=";
 
 /* What configures us. The order is that of the bits in vos_env.missing. */
-static const char *const key[] = { "VIRTUOS_CONFIG=", "VIRTUOS_UNAVAILABLE=", "VIRTUOS_LIBC_PATCH=" };
+static const char *const key[] = { "VIRTUOS_CONFIG=", "VIRTUOS_UNAVAILABLE=",
+				   "VIRTUOS_LIBC_PATCH=" };
 #define KEYS (sizeof(key) / sizeof(key[0]))
 
-static char own[VOS_PATH_MAX];		  /* our entry of LD_PRELOAD; "": there is none */
+static char own[VOS_PATH_MAX];		   /* our entry of LD_PRELOAD; "": there is none */
 static char kept[KEYS][VOS_PATH_MAX + 32]; /* key=value at start; "": it was not set */
 
 static bool starts(const char *s, const char *with)
@@ -62,7 +63,8 @@ static const char *find_entry(const char *list, const char *name, size_t *n)
 	return NULL;
 }
 
-/* --- at start ------------------------------------------------------------------------------------- */
+/* --- at start
+ * ------------------------------------------------------------------------------------- */
 
 /* A path with a slash is relative to where the program was started. */
 static void keep_path(char *to, size_t size, const char *path, size_t n)
@@ -111,7 +113,8 @@ void vos_env_init(void)
 			if (starts(*e, key[i]))
 				keep_variable(i, *e);
 		if (starts(*e, preload_key)) {
-			const char *entry = find_entry(*e + strlen(preload_key), self.dli_fname, &n);
+			const char *entry =
+				find_entry(*e + strlen(preload_key), self.dli_fname, &n);
 
 			if (entry)
 				keep_path(own, sizeof(own), entry, n);
@@ -119,7 +122,8 @@ void vos_env_init(void)
 	}
 }
 
-/* --- at exec ---------------------------------------------------------------------------------------- */
+/* --- at exec
+ * ---------------------------------------------------------------------------------------- */
 
 void vos_env_look(struct vos_env *e, char *const *envp)
 {
@@ -185,7 +189,8 @@ char **vos_env_fill(const struct vos_env *e, char **to, char *preload)
 	return to;
 }
 
-/* --- VIRTUOS_STATE ------------------------------------------------------------------------------------ */
+/* --- VIRTUOS_STATE
+ * ------------------------------------------------------------------------------------ */
 
 void vos_env_state(char buf[VOS_ENV_STATE], int fd)
 {

@@ -25,7 +25,8 @@
 
 #define BLANKS " \t"
 
-/* --- opening ---------------------------------------------------------------------------------------- */
+/* --- opening
+ * ---------------------------------------------------------------------------------------- */
 
 static long check_file(long fd, struct stat *st)
 {
@@ -46,7 +47,8 @@ static long open_file(long dirfd, const char *path, long flags)
 	if (r)
 		return r;
 	return vos_sys_openat(dirfd, (long)path,
-			      O_RDONLY | O_CLOEXEC | O_NOCTTY | (nofollow ? O_NOFOLLOW : 0), 0, 0, 0);
+			      O_RDONLY | O_CLOEXEC | O_NOCTTY | (nofollow ? O_NOFOLLOW : 0), 0, 0,
+			      0);
 }
 
 static long read_at(long fd, void *to, size_t n, size_t at)
@@ -68,7 +70,8 @@ static long read_at(long fd, void *to, size_t n, size_t at)
 	return (long)done;
 }
 
-/* --- scripts ---------------------------------------------------------------------------------------- */
+/* --- scripts
+ * ---------------------------------------------------------------------------------------- */
 
 /* Take the line in im->line apart, as the kernel would. */
 static long parse_line(struct vos_image *im, size_t n, const char *path)
@@ -95,7 +98,8 @@ static long parse_line(struct vos_image *im, size_t n, const char *path)
 	return 0;
 }
 
-/* --- copying ---------------------------------------------------------------------------------------- */
+/* --- copying
+ * ---------------------------------------------------------------------------------------- */
 
 static const char *base_of(const char *path)
 {

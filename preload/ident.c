@@ -8,7 +8,8 @@
  *	services can no longer be reached by path, as after chroot()
  *	else by a new connection, whose credentials the kernel vouches for
  *
- * A service that cannot be told must not go on with the rights that we had: its channel ends.
+ * A service that cannot be told must not go on with the rights that we had: its channel ends. Only
+ * if we have become root it may: it does with fewer rights than it could have.
  *
  * The identity is that of the process: a program that changes single threads by system calls of its
  * own changes it for all of them.
@@ -26,7 +27,8 @@
 
 #define GROUPS_MAX 65536
 
-/* --- telling the services ---------------------------------------------------------------------------- */
+/* --- telling the services
+ * ---------------------------------------------------------------------------- */
 
 /* uid, gid and groups to @to, which has room for @room groups; how many words, or -errno. */
 static long my_ident(uint32_t *to, long room)
@@ -68,7 +70,9 @@ static long tell(unsigned dom)
 static long prove(unsigned dom, struct vos_chan *c)
 {
 	const char *address = vos_config.domain[dom].address;
-	struct vos_hello h = { .magic = VOS_MAGIC, .version = VOS_VERSION, .kind = VOS_HELLO_IDENT,
+	struct vos_hello h = { .magic = VOS_MAGIC,
+			       .version = VOS_VERSION,
+			       .kind = VOS_HELLO_IDENT,
 			       .session = { c->session[0], c->session[1] } };
 	struct vos_welcome w = { 0 };
 
@@ -78,7 +82,8 @@ static long prove(unsigned dom, struct vos_chan *c)
 void vos_ident_changed(void)
 {
 	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++) {
-		struct vos_chan *c = atomic_load_explicit(&vos_domain[i].chan, memory_order_acquire);
+		struct vos_chan *c =
+			atomic_load_explicit(&vos_domain[i].chan, memory_order_acquire);
 		long r;
 
 		if (!c)
@@ -86,12 +91,13 @@ void vos_ident_changed(void)
 		r = tell(i);
 		if (r && r != -ENOLINK)
 			r = prove(i, c);
-		if (r && r != -ENOLINK)
+		if (r && r != -ENOLINK && vos_raw1(SYS_setfsuid, -1) != 0)
 			vos_domain_lost(i, c);
 	}
 }
 
-/* --- libc's functions -------------------------------------------------------------------------------------- */
+/* --- libc's functions
+ * -------------------------------------------------------------------------------------- */
 
 /* The answer of a function that may have changed something. */
 static int changed(int r)
@@ -107,24 +113,24 @@ static int missing(void)
 	return -1;
 }
 
-#define FUNCTIONS(X)                                                                               \
-	X(setuid, (uid_t u), (u))                                                                  \
-	X(setgid, (gid_t g), (g))                                                                  \
-	X(seteuid, (uid_t u), (u))                                                                 \
-	X(setegid, (gid_t g), (g))                                                                 \
-	X(setreuid, (uid_t r, uid_t e), (r, e))                                                    \
-	X(setregid, (gid_t r, gid_t e), (r, e))                                                    \
-	X(setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))                                       \
-	X(setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))                                       \
-	X(setgroups, (size_t n, const gid_t *list), (n, list))                                     \
+#define FUNCTIONS(X)                                           \
+	X(setuid, (uid_t u), (u))                              \
+	X(setgid, (gid_t g), (g))                              \
+	X(seteuid, (uid_t u), (u))                             \
+	X(setegid, (gid_t g), (g))                             \
+	X(setreuid, (uid_t r, uid_t e), (r, e))                \
+	X(setregid, (gid_t r, gid_t e), (r, e))                \
+	X(setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))   \
+	X(setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))   \
+	X(setgroups, (size_t n, const gid_t *list), (n, list)) \
 	X(initgroups, (const char *user, gid_t g), (user, g))
 
-#define DEFINE(name, params, args)                                                                 \
-	static int(*real_##name) params;                                                           \
-	EXPORT int name params                                                                     \
-	{                                                                                          \
-		vos_need_init();                                                                   \
-		return real_##name ? changed(real_##name args) : missing();                        \
+#define DEFINE(name, params, args)                                          \
+	static int(*real_##name) params;                                    \
+	EXPORT int name params                                              \
+	{                                                                   \
+		vos_need_init();                                            \
+		return real_##name ? changed(real_##name args) : missing(); \
 	}
 FUNCTIONS(DEFINE)
 
@@ -145,16 +151,17 @@ void vos_ident_init(void)
 	FUNCTIONS(BIND)
 }
 
-/* --- system calls by number: of one thread, for the kernel ----------------------------------------------------- */
+/* --- system calls by number: of one thread, for the kernel
+ * ----------------------------------------------------- */
 
-#define SYSCALL(name)                                                                              \
-	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)                  \
-	{                                                                                          \
-		long r = vos_raw(SYS_##name, a0, a1, a2, a3, a4, a5);                              \
-                                                                                                   \
-		if (!r)                                                                            \
-			vos_ident_changed();                                                       \
-		return r;                                                                          \
+#define SYSCALL(name)                                                             \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) \
+	{                                                                         \
+		long r = vos_raw(SYS_##name, a0, a1, a2, a3, a4, a5);             \
+                                                                                  \
+		if (!r)                                                           \
+			vos_ident_changed();                                      \
+		return r;                                                         \
 	}
 SYSCALL(setuid)
 SYSCALL(setgid)

@@ -29,7 +29,8 @@ struct state {
 	int prefix_here[VOS_MAX_PREFIXES]; /* likewise */
 };
 
-/* --- checks ------------------------------------------------------------------------------------------ */
+/* --- checks
+ * ------------------------------------------------------------------------------------------ */
 
 static bool ends(const char *s, size_t n)
 {
@@ -101,7 +102,8 @@ static bool open_state(struct state *s, int fd)
 	return true;
 }
 
-/* --- finding things again -------------------------------------------------------------------------------- */
+/* --- finding things again
+ * -------------------------------------------------------------------------------- */
 
 /* A service that our configuration does not know, but whose descriptors we hold. */
 static int add_domain(const struct vos_state_domain *d)
@@ -157,7 +159,8 @@ static int find_prefix(const struct state *s, const struct vos_state_prefix *p)
 	return add_prefix(p->path, to);
 }
 
-/* --- taking over --------------------------------------------------------------------------------------------- */
+/* --- taking over
+ * --------------------------------------------------------------------------------------------- */
 
 static void take_domain(const struct state *s, uint32_t i)
 {

@@ -160,7 +160,7 @@ static unsigned heed(struct vos_many *m, const struct pollfd *p)
 	return ours;
 }
 
-static long real_ppoll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *mask)
+long vos_ppoll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *mask)
 {
 	struct timespec t = { ns / NS_PER_S, ns % NS_PER_S };
 
@@ -175,14 +175,14 @@ long vos_many_sleep(struct vos_many *m, struct pollfd *p, unsigned n, int64_t de
 	bool coarse = false;
 
 	if (!announce(m, p + n, &coarse))
-		return real_ppoll(p, n, 0, NULL);
+		return n ? vos_ppoll(p, n, 0, NULL) : 0;
 	for (;;) {
 		int64_t left = vos_left(deadline), ns = left;
 		long r;
 
 		if (coarse && (left < 0 || left > SLICE_NS))
 			ns = SLICE_NS;
-		r = real_ppoll(p, n + extra, ns, mask);
+		r = vos_ppoll(p, n + extra, ns, mask);
 		if (r < 0)
 			return r;
 		if (r)

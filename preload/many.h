@@ -36,6 +36,9 @@ int64_t vos_left(int64_t deadline) HIDDEN;
 /* A program's timespec (NULL: for ever) in ns; -EINVAL. */
 long vos_timeout(const struct timespec *t, int64_t *ns) HIDDEN;
 
+/* The kernel's ppoll. No descriptors and no time: signals that the mask lets through come now. */
+long vos_ppoll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *mask) HIDDEN;
+
 /* The request of domain @d is ready to be posted: post it. */
 void vos_many_post(struct vos_many *m, unsigned d) HIDDEN;
 /* Has any request been answered, or its channel died? */

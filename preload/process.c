@@ -8,10 +8,10 @@
  *	parent	tells the services who the child is, so that they drop the ticket if it dies before
  *
  * fork() itself is known by name, which gives the parent the child's number. Forks inside libc
- * (daemon, forkpty) only run the atfork handlers: there the child attaches at once, since nobody can
- * say who it is. A child that none of this saw (a system call instruction of the program's own) is
- * told by memory that the kernel wipes in children: it has no ticket, and its remote descriptors are
- * dead.
+ * (daemon, forkpty) only run the atfork handlers: there the child attaches at once, since nobody
+ *can say who it is. A child that none of this saw (a system call instruction of the program's own)
+ *is told by memory that the kernel wipes in children: it has no ticket, and its remote descriptors
+ *are dead.
  */
 #define _GNU_SOURCE
 #include "preload/process.h"
@@ -41,7 +41,8 @@ static pid_t (*real_fork)(void);
 static pid_t (*real__Fork)(void);
 static clone_fn *real_clone;
 
-/* --- tickets ------------------------------------------------------------------------------------- */
+/* --- tickets -------------------------------------------------------------------------------------
+ */
 
 static long fill_ticket(struct vos_req *q, unsigned flags, const uint64_t *keep, size_t n)
 {
@@ -100,7 +101,8 @@ void vos_tickets_take(void)
 			vos_domain_chan(i, &err);
 }
 
-/* --- the three parts of a fork ------------------------------------------------------------------------ */
+/* --- the three parts of a fork
+ * ------------------------------------------------------------------------ */
 
 static bool known_there(unsigned dom)
 {
@@ -179,7 +181,9 @@ bool vos_on_borrowed_memory(void)
 	return vos_raw0(SYS_gettid) != vos_tid();
 }
 
-/* --- fork ------------------------------------------------------------------------------------------------- */
+/* --- fork
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void atfork_prepare(void)
 {
@@ -229,7 +233,9 @@ EXPORT pid_t _Fork(void)
 	return pid;
 }
 
-/* --- clone -------------------------------------------------------------------------------------------------- */
+/* --- clone
+ * --------------------------------------------------------------------------------------------------
+ */
 
 struct start {
 	int (*fn)(void *);
@@ -272,7 +278,8 @@ EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 }
 VOS_SAME_AS(__clone, clone)
 
-/* --- system calls by number ---------------------------------------------------------------------------------- */
+/* --- system calls by number
+ * ---------------------------------------------------------------------------------- */
 
 static long forked(const struct vos_fork *f, long r)
 {
@@ -323,7 +330,9 @@ long vos_sys_vfork(long a0, long a1, long a2, long a3, long a4, long a5)
 }
 #endif
 
-/* --- vfork ------------------------------------------------------------------------------------------------------ */
+/* --- vfork
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /*
  * A child that shares our memory would change our descriptor table while it opens and moves its own
@@ -365,7 +374,9 @@ pid_t vos_vfork_by_fork(void)
 	return pid;
 }
 
-/* --- start ---------------------------------------------------------------------------------------------------- */
+/* --- start
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void make_mark(void)
 {

@@ -17,8 +17,8 @@
 #include <stddef.h>
 
 /* Another exported name of a function of the same file. */
-#define VOS_SAME_AS(name, target)                                                                  \
-	extern __typeof__(target) name                                                             \
+#define VOS_SAME_AS(name, target)      \
+	extern __typeof__(target) name \
 		__attribute__((alias(#target), copy(target), visibility("default")));
 
 /* Is there anything that a child or the next image would have to be given? */
@@ -27,7 +27,8 @@ static inline bool vos_has_remote(void)
 	return vos_fdtab.nremote > 0 || vos_cwd_domain >= 0;
 }
 
-/* --- process.c ------------------------------------------------------------------------------------- */
+/* --- process.c
+ * ------------------------------------------------------------------------------------- */
 
 /*
  * vos_ticket_make() - leave a ticket with the service of @dom; its number into @id.
@@ -42,7 +43,8 @@ static inline bool vos_ticket_pending(unsigned dom)
 {
 	return vos_domain[dom].ticket[0] | vos_domain[dom].ticket[1];
 }
-/* Take all tickets that were left for us; for those who are about to lose the way to the services. */
+/* Take all tickets that were left for us; for those who are about to lose the way to the services.
+ */
 void vos_tickets_take(void) HIDDEN;
 
 /* One fork from begin to end; safe in a signal handler and in a process with threads. */
@@ -74,16 +76,17 @@ static inline bool vos_forked_behind_our_back(void)
 /* Do we run on another process's memory, as a child of vfork() does? Costs a system call. */
 bool vos_on_borrowed_memory(void) HIDDEN;
 
-/* --- exec_env.c ---------------------------------------------------------------------------------------- */
+/* --- exec_env.c
+ * ---------------------------------------------------------------------------------------- */
 
 /* What the environment of a new image lacks: the library itself, its configuration. */
 struct vos_env {
 	char *const *from;
-	size_t n;		/* entries of from */
-	size_t preload_size;	/* bytes that the new LD_PRELOAD needs, with its NUL; 0: it is fine */
-	const char *preload;	/* what LD_PRELOAD is now, or NULL */
-	unsigned missing;	/* bit per variable of ours */
-	bool stale;		/* there is a VIRTUOS_STATE, which is not ours to pass on */
+	size_t n;	     /* entries of from */
+	size_t preload_size; /* bytes that the new LD_PRELOAD needs, with its NUL; 0: it is fine */
+	const char *preload; /* what LD_PRELOAD is now, or NULL */
+	unsigned missing;    /* bit per variable of ours */
+	bool stale;	     /* there is a VIRTUOS_STATE, which is not ours to pass on */
 };
 
 #define VOS_ENV_MORE  6	 /* entries that vos_env_fill() may add, with the NULL */
@@ -104,7 +107,8 @@ void vos_env_state(char buf[VOS_ENV_STATE], int fd) HIDDEN;
 /* Read a number after the '='; -1 when there is none. Takes the variable away. */
 int vos_env_take_state(void) HIDDEN;
 
-/* --- state.c, inherit.c ----------------------------------------------------------------------------------- */
+/* --- state.c, inherit.c
+ * ----------------------------------------------------------------------------------- */
 
 /* What was made for the next image, to be undone if there will be none. */
 struct vos_state {
@@ -117,11 +121,14 @@ void vos_state_drop(struct vos_state *s) HIDDEN;
 
 void vos_inherit(void) HIDDEN;
 
-/* --- exec.c, exec_remote.c, spawn.c ------------------------------------------------------------------------- */
+/* --- exec.c, exec_remote.c, spawn.c
+ * ------------------------------------------------------------------------- */
 
 /* execveat() in all but name: only returns to fail. @envp is completed. */
-long vos_exec(long dirfd, const char *path, char *const *argv, char *const *envp, long flags) HIDDEN;
-/* The same along PATH, if @file has no slash. @script: a file that is no executable is one for sh. */
+long vos_exec(long dirfd, const char *path, char *const *argv, char *const *envp,
+	      long flags) HIDDEN;
+/* The same along PATH, if @file has no slash. @script: a file that is no executable is one for sh.
+ */
 long vos_exec_path(const char *file, char *const *argv, char *const *envp, bool script) HIDDEN;
 
 /*
@@ -130,14 +137,16 @@ long vos_exec_path(const char *file, char *const *argv, char *const *envp, bool 
  * opens by itself.
  */
 struct vos_image {
-	int memfd; /* the caller closes it; -1: a script */
+	int memfd;	    /* the caller closes it; -1: a script */
 	const char *arg[3]; /* to be put in place of argv[0]; NULL: none */
-	char line[256]; /* what they point into */
+	char line[256];	    /* what they point into */
 };
 /* Make the remote file @path at @dirfd (or, with AT_EMPTY_PATH, @dirfd itself) executable here. */
 long vos_image_load(struct vos_image *im, long dirfd, const char *path, long flags) HIDDEN;
 
-/* --- start ------------------------------------------------------------------------------------------------------ */
+/* --- start
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 void vos_process_init(void) HIDDEN;
 void vos_spawn_init(void) HIDDEN;

@@ -31,7 +31,8 @@ struct keep {
 	uint8_t ended; /* bit per domain: something of it does not */
 };
 
-/* --- which descriptors ---------------------------------------------------------------------------- */
+/* --- which descriptors
+ * ---------------------------------------------------------------------------- */
 
 static bool is_placeholder(long fd, struct stat *st)
 {
@@ -85,7 +86,8 @@ static long collect(struct keep *k)
 	return 0;
 }
 
-/* --- tickets ------------------------------------------------------------------------------------------ */
+/* --- tickets
+ * ------------------------------------------------------------------------------------------ */
 
 /* The handles of @dom into k->handle; how many. */
 static size_t handles_of(struct keep *k, unsigned dom)
@@ -131,13 +133,15 @@ static void make_tickets(struct vos_state *s, struct keep *k, uint8_t *soon)
 		long err;
 
 		if (k->kept & 1u << i || vos_cwd_domain == (int)i)
-			hand_over(s, k, i, soon); /* a domain that fails is dead for the next image */
+			hand_over(s, k, i,
+				  soon); /* a domain that fails is dead for the next image */
 		else if (vos_ticket_pending(i))
 			vos_domain_chan(i, &err); /* nothing goes on: it ends with our channel */
 	}
 }
 
-/* --- the memfd ------------------------------------------------------------------------------------------ */
+/* --- the memfd
+ * ------------------------------------------------------------------------------------------ */
 
 static long put(int fd, const void *p, size_t n)
 {
@@ -233,7 +237,8 @@ static long make_memfd(struct vos_state *s, const struct keep *k, uint8_t soon)
 	return 0;
 }
 
-/* --- both together ---------------------------------------------------------------------------------------- */
+/* --- both together
+ * ---------------------------------------------------------------------------------------- */
 
 long vos_state_save(struct vos_state *s)
 {

@@ -5,6 +5,9 @@
  *
  * Built without large-file macros, so that both spellings of a name are ours to define.
  */
+#undef _FILE_OFFSET_BITS
+#undef _TIME_BITS
+#undef _FORTIFY_SOURCE
 #define _GNU_SOURCE
 #include "preload/wrap.h"
 
@@ -111,6 +114,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
 }
 VOS_ALIAS(fcntl64, fcntl)
 VOS_ALIAS(__fcntl, fcntl)
+VOS_ALIAS(__libc_fcntl64, fcntl)
 
 EXPORT int ioctl(int fd, unsigned long nr, ...)
 {
@@ -367,6 +371,22 @@ EXPORT int gethostname(char *name, size_t n)
 	k = strlen(u.nodename) + 1;
 	memcpy(name, u.nodename, k < n ? k : n);
 	return k > n ? (int)vos_result(-ENAMETOOLONG) : 0;
+}
+
+EXPORT int __gethostname_chk(char *name, size_t n, size_t room)
+{
+	if (n > room)
+		__chk_fail();
+	return gethostname(name, n);
+}
+
+EXPORT char *__getwd_chk(char *buf, size_t room)
+{
+	char *r = getcwd(buf, room < PATH_MAX ? room : PATH_MAX);
+
+	if (!r && errno == ERANGE)
+		__chk_fail();
+	return r;
 }
 
 /* --- masks and timeouts ---------------------------------------------------------------------------------- */

@@ -78,79 +78,98 @@ const void *call_out_block(struct client *cl, uint64_t ref, uint32_t *len)
 
 /* --- decoding ----------------------------------------------------------------------------------- */
 
-static long decode_block(struct call *c, int i, vos_arg_t arg)
-{
-	bool out = VOS_ARG_KIND(arg) == VOS_K_I || VOS_ARG_KIND(arg) == VOS_K_IF ||
-		   VOS_ARG_KIND(arg) == VOS_K_P || VOS_ARG_KIND(arg) == VOS_K_S;
-	const void *p;
+/* What there is to do for the arguments of each op, without those that are plain numbers. */
+static struct plan {
+	uint8_t n;
+	struct {
+		uint8_t i, kind;
+		uint16_t arg; /* VOS_ARG_N */
+	} step[6];
+} plans[VOS_NOPS];
 
-	if (c->raw[i] == VOS_REF_NULL) {
-		c->a[i] = 0;
-		c->len[i] = 0;
-		return 0;
-	}
-	p = out ? call_out_block(c->client, c->raw[i], &c->len[i]) :
-		  call_in_block(c->client, c->raw[i], &c->len[i]);
-	if (!p)
-		return CALL_BREAK;
-	c->a[i] = (long)p;
-	switch (VOS_ARG_KIND(arg)) {
-	case VOS_K_IF:
-	case VOS_K_OF:
-		return c->len[i] >= VOS_ARG_N(arg) ? 0 : CALL_BREAK;
-	case VOS_K_P:
-	case VOS_K_S:
-		/* The kernel or walk() copies it; it must only end inside its block. */
-		return c->len[i] && memchr(p, 0, c->len[i]) ? 0 : CALL_BREAK;
-	default:
-		return 0;
+void call_init(void)
+{
+	for (int op = 0; op < VOS_NOPS; op++) {
+		for (int i = 0; i < 6; i++) {
+			enum vos_kind kind = VOS_ARG_KIND(vos_ops[op].arg[i]);
+			struct plan *p = &plans[op];
+
+			if (kind == VOS_K__ || kind == VOS_K_V || kind == VOS_K_A)
+				continue;
+			p->step[p->n].i = (uint8_t)i;
+			p->step[p->n].kind = (uint8_t)kind;
+			p->step[p->n++].arg = (uint16_t)VOS_ARG_N(vos_ops[op].arg[i]);
+		}
 	}
 }
 
-static long decode_handle(struct call *c, int i, int *nofd)
+static long decode_out(struct call *c, int i, enum vos_kind kind, uint16_t arg)
 {
+	const void *p = call_out_block(c->client, c->raw[i], &c->len[i]);
+
+	if (!p)
+		return CALL_BREAK;
+	c->a[i] = (long)p;
+	switch (kind) {
+	case VOS_K_I:
+		c->a[arg] = c->len[i]; /* the length that the kernel is told is that of the block */
+		return 0;
+	case VOS_K_IF:
+		return c->len[i] >= arg ? 0 : CALL_BREAK;
+	default:
+		/* A string: copied later; it must only end inside its block. */
+		return memchr(p, 0, c->len[i]) ? 0 : CALL_BREAK;
+	}
+}
+
+static long decode_in(struct call *c, int i, enum vos_kind kind, uint16_t arg)
+{
+	void *p = call_in_block(c->client, c->raw[i], &c->len[i]);
+
+	if (!p)
+		return CALL_BREAK;
+	c->a[i] = (long)p;
+	if (kind == VOS_K_OF)
+		return c->len[i] >= arg ? 0 : CALL_BREAK;
+	c->a[arg] = c->len[i];
+	return 0;
+}
+
+static long decode_handle(struct call *c, int i)
+{
+	int n = c->ofd[0] ? 1 : 0;
 	struct ofd *o = handle_ofd(c->client, c->raw[i], NULL);
 
-	if (!o || *nofd == 2)
+	if (!o)
 		return -EBADF;
-	c->ofd[(*nofd)++] = o;
+	c->ofd[n] = o;
 	c->a[i] = o->fd;
 	return 0;
 }
 
 static long decode(struct call *c)
 {
-	int nofd = 0;
+	const struct plan *p = &plans[c->op];
 
-	for (int i = 0; i < 6; i++) {
-		vos_arg_t arg = c->desc->arg[i];
-		long r = 0;
+	memcpy(c->a, c->raw, sizeof(c->a));
+	for (int k = 0; k < p->n; k++) {
+		enum vos_kind kind = p->step[k].kind;
+		int i = p->step[k].i;
+		long r;
 
-		c->a[i] = (long)c->raw[i];
-		switch (VOS_ARG_KIND(arg)) {
-		case VOS_K_H:
-			r = decode_handle(c, i, &nofd);
-			break;
-		case VOS_K_P:
-		case VOS_K_S:
-		case VOS_K_I:
-		case VOS_K_O:
-		case VOS_K_IF:
-		case VOS_K_OF:
-			r = decode_block(c, i, arg);
-			break;
-		default:
-			break;
+		if (kind == VOS_K_H) {
+			r = decode_handle(c, i);
+		} else if (c->raw[i] == VOS_REF_NULL) {
+			c->a[i] = 0;
+			c->len[i] = 0;
+			r = kind == VOS_K_P || kind == VOS_K_S ? CALL_BREAK : 0;
+		} else if (kind == VOS_K_O || kind == VOS_K_OF) {
+			r = decode_in(c, i, kind, p->step[k].arg);
+		} else {
+			r = decode_out(c, i, kind, p->step[k].arg);
 		}
 		if (r)
 			return r;
-	}
-	/* The length that the kernel is told is that of the block. */
-	for (int i = 0; i < 6; i++) {
-		enum vos_kind kind = VOS_ARG_KIND(c->desc->arg[i]);
-
-		if (kind == VOS_K_I || kind == VOS_K_O)
-			c->a[VOS_ARG_N(c->desc->arg[i])] = c->len[i];
 	}
 	return 0;
 }
@@ -191,49 +210,33 @@ long call_run(struct call *c)
 	}
 }
 
-static bool may_block(const struct call *c)
+/*
+ * From here on the call may block. The driver marks itself, so that it can be replaced; whoever
+ * takes over must not free what the call uses, nor take its entry again.
+ */
+void call_may_block(struct call *c)
 {
-	switch (c->desc->run) {
-	case VOS_RUN_BLOCK:
-	case VOS_RUN_PATH:
-		return true;
-	case VOS_RUN_OWN:
-		switch (c->op) {
-		case VOS_OP_openat:
-		case VOS_OP_close:
-		case VOS_OP_chdir:
-		case VOS_OP_getcwd:
-		case VOS_OP_root:
-		case VOS_OP_fcntl_lock:
-		case VOS_OP_copy:
-		case VOS_OP_sendfile:
-		case VOS_OP_ioctl:
-			return true;
-		case VOS_OP_write:
-		case VOS_OP_read:
-			return c->ofd[0] && c->ofd[0]->kind != OFD_SOCKET;
-		default:
-			return false;
-		}
-	default:
-		return false;
-	}
+	if (c->blocking || !driving)
+		return;
+	call_hold(c);
+	c->blocking = true;
+	turn_enter(driving);
 }
 
-/* Run by the driver. False: it got stuck and has lost its engine. */
-static bool drive_call(struct call *c, long *r)
+/* Run by the driver. It may come back without its engine: then driving is NULL. */
+static long drive_call(struct call *c)
 {
-	struct engine *e = c->client->engine;
+	struct engine *e = driving;
+	long r;
 
-	if (!may_block(c)) {
-		*r = call_run(c);
-		return true;
+	if (c->desc->run == VOS_RUN_BLOCK || c->desc->run == VOS_RUN_PATH)
+		call_may_block(c);
+	r = call_run(c);
+	if (c->blocking) {
+		c->blocking = false;
+		turn_leave(e);
 	}
-	/* Whoever takes over must not free what we use, nor take the entry again. */
-	call_hold(c);
-	turn_enter(e);
-	*r = call_run(c);
-	return turn_leave(e);
+	return r;
 }
 
 static void settle(struct call *c, long r)
@@ -341,7 +344,9 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot)
 	r = decode(c);
 	if (!r && needs_ident(c->op))
 		r = ident_assume(c->client->ident, c->client->umask);
-	if (!r && !drive_call(c, &r) && r == CALL_PARK)
+	if (!r)
+		r = drive_call(c);
+	if (r == CALL_PARK && !driving)
 		r = -EAGAIN; /* cannot happen: what parks does not block */
 	settle(c, r);
 }

@@ -289,6 +289,8 @@ static void publish_cpu(struct engine *e)
 {
 	uint32_t cpu = (uint32_t)sched_getcpu() & 0xff;
 
+	e->cpu = (uint8_t)cpu;
+
 	list_for_each(p, &e->clients) {
 		struct client *cl = list_entry(p, struct client, of_engine);
 		struct vos_service_head *h = (void *)cl->service;
@@ -301,7 +303,7 @@ static void publish_cpu(struct engine *e)
 static void relax(struct engine *e)
 {
 	/* Whoever calls us on our own CPU cannot post while we spin. */
-	if (e->client_cpu == (uint8_t)sched_getcpu())
+	if (e->client_cpu == e->cpu)
 		sched_yield();
 	else
 		__builtin_ia32_pause();
@@ -343,10 +345,10 @@ void engine_drive(struct engine *e)
 			continue;
 		if (!driving)
 			break;
-		if (quiet++ % TIME_EVERY == 0) {
+		if (++quiet % TIME_EVERY == 0) {
 			uint64_t now = now_ns();
 
-			if (quiet == 1) {
+			if (quiet == TIME_EVERY) {
 				idle_since = now;
 				idle_turn = e->turn;
 				publish_cpu(e);

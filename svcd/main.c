@@ -312,6 +312,7 @@ int main(int argc, char **argv)
 	confine();
 	if (guard_init())
 		die("robust futexes: %s", strerror(errno));
+	call_init();
 	r = pool_init(opt.pool);
 	for (int i = 0; i < opt.engines && !r; i++)
 		r = engine_init(&engines[i], i);

@@ -226,7 +226,10 @@ struct call {
 	mode_t umask;
 };
 
+void call_init(void);
 void call_take(struct engine *, struct lane *, uint32_t slot);
+/* For svcd_call_ functions, before a system call that may block. */
+void call_may_block(struct call *);
 void call_finish(struct call *, long result);
 /* Keep what the call refers to alive beyond the driver's turn. */
 void call_hold(struct call *);
@@ -273,6 +276,7 @@ struct engine {
 	uint32_t nparked;
 	struct list free_calls;
 	uint8_t client_cpu;	/* of the last call */
+	uint8_t cpu;		/* ours, as of the last look */
 	bool draining;
 
 	pthread_mutex_t mail_lock;

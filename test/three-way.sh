@@ -191,6 +191,7 @@ run_mode() { # MODE NAME USER TIMEOUT COMMAND...
 	status[$mode]=0
 	wait "$sid" || status[$mode]=$?
 	left_behind "$sid" >>"$out.err" || status[$mode]=99
+	sed -i "s#$data#TREE#g; s#$local_dir#LOCAL#g" "$out"
 	rm -rf "$real" "$local_dir" "$far"
 }
 

@@ -65,8 +65,12 @@ static long begin(struct wait *w, unsigned d, int room, int64_t ns)
 	long r = vos_req_begin(q, d, VOS_OP_epoll_wait);
 	uint64_t h;
 
-	if (r)
-		return r == -EAGAIN || r == -ENOMEM ? -ENOMEM : -ENOLINK;
+	if (r == -EAGAIN || r == -ENOMEM)
+		return -ENOMEM;
+	if (r) {
+		vos_epoll_lost(w->e, d);
+		return -ENOLINK;
+	}
 	room = room < ROOM_MAX ? room : ROOM_MAX;
 	h = vos_epoll_companion(w->e, d); /* now that the channel cannot change */
 	r = h ? 0 : -ENOLINK;
@@ -220,7 +224,7 @@ static long go_round(struct wait *w)
 
 static long wait_remote(struct wait *w)
 {
-	int64_t ns0 = w->deadline; /* as a duration here */
+	int64_t ns0 = w->deadline; /* a duration so far */
 	long r, key;
 
 	w->nowait = ns0 == 0;
@@ -236,8 +240,7 @@ static long wait_remote(struct wait *w)
 			return r;
 	} while (w->again || (!w->nowait && vos_left(w->deadline)));
 	if (!ns0 && w->mask) /* signals that the mask lets through, as the kernel would */
-		return vos_raw5(SYS_ppoll, 0, 0, (long)&(struct timespec){ 0, 0 },
-				(long)w->mask->set, (long)w->mask->size);
+		return vos_ppoll(NULL, 0, 0, w->mask);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct set {
 	unsigned n;
 	unsigned ready;			 /* members with revents */
 	unsigned count[VOS_MAX_DOMAINS]; /* members in each domain */
+	unsigned asked[VOS_MAX_DOMAINS]; /* and in the request there */
 	struct pollfd *local;		 /* and VOS_MANY_FDS spare ones */
 	uint32_t *at;			 /* which member each of local is */
 	unsigned nlocal;
@@ -125,7 +126,7 @@ static void sort_members(struct set *s)
 /* --- one domain
  * ------------------------------------------------------------------------------------------ */
 
-/* The service is gone: so is every member that it had. */
+/* The service is gone, or cannot be reached any more: so is every member that it had. */
 static void domain_died(struct set *s, unsigned d)
 {
 	for (unsigned i = 0; i < s->n; i++) {
@@ -133,7 +134,9 @@ static void domain_died(struct set *s, unsigned d)
 
 		if (VOS_WORD_KIND(word) == VOS_FD_EPOLL && vos_epoll_any_dead(word))
 			mark(s, i, POLLIN | POLLRDNORM);
-		else if (word && VOS_WORD_DOMAIN(word) == d && !vos_current(word))
+		else if ((VOS_WORD_KIND(word) == VOS_FD_FILE ||
+			  VOS_WORD_KIND(word) == VOS_FD_SOCKET) &&
+			 VOS_WORD_DOMAIN(word) == d)
 			mark(s, i, POLLERR | POLLHUP);
 	}
 	s->count[d] = 0;
@@ -166,6 +169,7 @@ static long begin(struct set *s, unsigned d, int64_t ns, struct vos_req *q)
 		if (h) /* whose answer it will be is noted in our own area */
 			out[k++] = (struct vos_pollfd){ h, s->p[i].events, 0, i };
 	}
+	s->asked[d] = k;
 	size = k * sizeof(*out);
 	q->e->arg[0] = VOS_REF(q->out.off, size);
 	q->e->arg[1] = VOS_REF(q->in.off, size);
@@ -179,11 +183,8 @@ static void end(struct set *s, struct vos_req *q, long r)
 {
 	const struct vos_pollfd *out = (const struct vos_pollfd *)vos_req_out_ptr(q);
 	const struct vos_pollfd *in = (const struct vos_pollfd *)vos_req_in_ptr(q);
-	unsigned n = VOS_REF_LEN(q->e->arg[0]) / sizeof(*out);
 
-	if (n > q->out.size / sizeof(*out))
-		n = q->out.size / sizeof(*out);
-	for (unsigned k = 0; r > 0 && k < n; k++)
+	for (unsigned k = 0; r > 0 && k < s->asked[q->dom]; k++)
 		mark(s, out[k].pad, in[k].revents);
 	vos_req_end(q);
 	if (r == -ENOLINK)
@@ -224,8 +225,7 @@ static long look(struct set *s)
 		if (s->count[d])
 			r = one_domain(s, d, 0, VOS_WAIT_ALWAYS);
 	if (!r && s->nlocal)
-		r = vos_raw5(SYS_ppoll, (long)s->local, s->nlocal, (long)&(struct timespec){ 0, 0 },
-			     0, 0);
+		r = vos_ppoll(s->local, s->nlocal, 0, NULL);
 	if (r > 0)
 		take_local(s);
 	return r < 0 ? r : 0;
@@ -266,9 +266,7 @@ static long poll_set(struct set *s, int64_t ns, const struct vos_mask *mask)
 	if (r || s->ready)
 		return r;
 	if (!ns) /* signals that the mask lets through, as the kernel would */
-		return mask ? vos_raw5(SYS_ppoll, 0, 0, (long)&(struct timespec){ 0, 0 },
-				       (long)mask->set, (long)mask->size)
-			    : 0;
+		return mask ? vos_ppoll(NULL, 0, 0, mask) : 0;
 	deadline = vos_deadline(ns);
 	do
 		r = wait_everywhere(s, deadline, mask);

@@ -17,8 +17,8 @@ struct msghdr;
 
 #define VOS_DATAGRAM_MAX (64u << 10) /* no datagram is longer */
 
-/* Forwarded while this thread is in the resolver (class dns), or lists interfaces (class inet). */
-enum vos_inside { VOS_IN_PROGRAM, VOS_IN_RESOLVER, VOS_IN_INTERFACES };
+/* Values of vos_in_resolver: class dns in the resolver, class inet where interfaces are listed. */
+enum vos_caller { VOS_FROM_PROGRAM, VOS_FROM_RESOLVER, VOS_FROM_INTERFACES };
 
 /* EPIPE of a call that is no MSG_NOSIGNAL: what the kernel does to the calling thread. */
 void vos_sigpipe(void) HIDDEN;

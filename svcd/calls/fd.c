@@ -18,6 +18,8 @@ long svcd_call_close(struct call *c)
 
 	if (!o)
 		return -EBADF;
+	if (atomic_load(&o->refs) == 1 && o->kind != OFD_SOCKET)
+		call_may_block(c);
 	ofd_put(o); /* the call still holds one; the descriptor goes with the last */
 	return 0;
 }
@@ -132,6 +134,7 @@ long svcd_call_fcntl_lock(struct call *c)
 		return -EINVAL;
 	}
 	fl.l_pid = 0;
+	call_may_block(c);
 	r = fcntl(c->ofd[0]->fd, ofd_cmd, &fl) ? -errno : 0;
 	if ((r == -EAGAIN || r == -EACCES) && ofd_cmd == F_OFD_SETLK &&
 	    (cmd == F_SETLKW || cmd == F_OFD_SETLKW))
@@ -194,6 +197,7 @@ long svcd_call_ioctl(struct call *c)
 	}
 	if (!ioctl_allowed(nr))
 		return -ENOTTY;
+	call_may_block(c);
 	r = ioctl(c->ofd[0]->fd, nr, data);
 	if (r < 0)
 		return -errno;

@@ -171,6 +171,7 @@ long svcd_call_openat(struct call *c)
 
 	if (dir < 0)
 		return dir;
+	call_may_block(c);
 	strncpy(path, (const char *)c->a[1], sizeof(path));
 	path[sizeof(path) - 1] = 0;
 	while (*p == '/')
@@ -194,8 +195,10 @@ long svcd_call_openat(struct call *c)
 static long open_dir(struct call *c, uint32_t *root)
 {
 	struct where w;
-	long r = walk(c, 0, c->raw[0], (const char *)c->a[1], true, &w);
+	long r;
 
+	call_may_block(c);
+	r = walk(c, 0, c->raw[0], (const char *)c->a[1], true, &w);
 	*root = w.root;
 	if (!r) {
 		r = openat(w.dir, *w.name ? w.name : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -277,6 +280,7 @@ long svcd_call_getcwd(struct call *c)
 
 	if (fd < 0)
 		return fd;
+	call_may_block(c);
 	n = path_of(fd, at, sizeof(at));
 	if (n < 0)
 		return n;

@@ -40,6 +40,7 @@ static long read_file(struct call *c)
 		if (r == (long)len || r == 0 || flags & RWF_NOWAIT)
 			return r;
 		if (r > 0) { /* the end of the file, or of what is cached: the kernel would go on */
+			call_may_block(c);
 			long more = preadv2_raw(o->fd, p + r, len - (size_t)r, off < 0 ? off : off + r,
 						flags);
 
@@ -51,6 +52,7 @@ static long read_file(struct call *c)
 			return r;
 		o->no_nowait = true;
 	}
+	call_may_block(c);
 	return preadv2_raw(o->fd, p, len, off, flags);
 }
 
@@ -123,7 +125,10 @@ long svcd_call_recv(struct call *c)
 static long write_file(struct call *c)
 {
 	struct iovec iov = { (void *)c->a[1], (size_t)c->a[2] };
-	long r = pwritev2(c->ofd[0]->fd, &iov, 1, c->a[3], (int)c->a[4]);
+	long r;
+
+	call_may_block(c);
+	r = pwritev2(c->ofd[0]->fd, &iov, 1, c->a[3], (int)c->a[4]);
 
 	return r < 0 ? -errno : r;
 }
@@ -205,7 +210,10 @@ long svcd_call_copy(struct call *c)
 {
 	loff_t in = c->a[1], out = c->a[3];
 	size_t len = (size_t)c->a[4] < COPY_STEP ? (size_t)c->a[4] : COPY_STEP;
-	long r = copy_file_range(c->ofd[0]->fd, in < 0 ? NULL : &in, c->ofd[1]->fd,
+	long r;
+
+	call_may_block(c);
+	r = copy_file_range(c->ofd[0]->fd, in < 0 ? NULL : &in, c->ofd[1]->fd,
 				 out < 0 ? NULL : &out, len, (unsigned)c->a[5]);
 
 	return r < 0 ? -errno : r;
@@ -218,6 +226,7 @@ long svcd_call_sendfile(struct call *c)
 	long r;
 
 	ofd_kind(c->ofd[0]);
+	call_may_block(c);
 	r = sendfile(c->ofd[0]->fd, c->ofd[1]->fd, off < 0 ? NULL : &off, len);
 	r = r < 0 ? -errno : r;
 	return r == -EAGAIN ? would_block(c, EPOLLOUT, 1, false) : r;

@@ -26,6 +26,10 @@
 #define ABANDONED 0 /* slots given back without having been posted */
 #endif
 
+#ifndef POOL
+#define POOL 0 /* may calls be completed by another thread than the driver */
+#endif
+
 #define IDLE   0
 #define ASLEEP 1
 #define POSTED 2
@@ -51,6 +55,7 @@ byte level;
 byte signals = SIGNALS;
 byte abandon = ABANDONED;
 byte number = 1;
+bool attached;
 
 /* the service */
 byte next, last_kick, busy, parked, pooled;
@@ -188,6 +193,8 @@ active proctype thread() provided (level == 0)
 	byte s, old, t, n, calls = CALLS;
 	bool skipped, ok;
 
+	state[0] = ASLEEP; /* by the service, before it answers the attach */
+	attached = true;
 	do
 	:: calls -> calls--; call()
 	:: else -> break
@@ -207,6 +214,7 @@ end:	do
 /* At any time, on top of whatever runs. */
 active proctype kernel()
 {
+	attached;
 end:	do
 	:: atomic { signals && level < LEVELS -> signals--; level++ }
 	od
@@ -242,20 +250,38 @@ inline call_take(s)
 	if
 	:: complete(s, n) /* at once */
 	:: d_step { busy = busy | BIT(s); parked = parked | BIT(s); held[s] = n }
+#if POOL
 	:: d_step { busy = busy | BIT(s); pooled = pooled | BIT(s); held[s] = n }
+#endif
 	fi;
-	n = 0
+	atomic { n = 0; ok = false }
 }
 
-/* posted() of engine.c: ok */
-inline look_at(s)
+/* posted() and call_take() of the service. Without a pool busy is the driver's own: one step. */
+inline take_if_posted(s)
 {
+#if POOL
 #ifdef BUG_TWICE /* the answer comes between the two looks */
 	ok = state[s] & POSTED;
-	ok = ok && !(busy & BIT(s));
+	atomic {
+		if
+		:: ok && !(busy & BIT(s)) -> call_take(s)
 #else
 	ok = !(busy & BIT(s));
-	ok = ok && state[s] & POSTED
+	atomic {
+		if
+		:: ok && state[s] & POSTED -> call_take(s)
+#endif
+		:: else -> ok = false
+		fi
+	}
+#else
+	atomic {
+		if
+		:: !(busy & BIT(s)) && state[s] & POSTED -> call_take(s)
+		:: else
+		fi
+	}
 #endif
 }
 
@@ -265,15 +291,11 @@ inline take_posted()
 	at = next;
 	do
 	:: i < SLOTS ->
-		look_at(at);
-		if
-		:: ok -> call_take(at)
-		:: else
-		fi;
+		take_if_posted(at);
 		atomic { i++; at = (at + 1) % SLOTS }
 	:: else -> break
 	od;
-	atomic { i = 0; at = 0; ok = false }
+	atomic { i = 0; at = 0 }
 }
 
 inline scan_lane()
@@ -283,37 +305,55 @@ inline scan_lane()
 	:: k == last_kick
 	:: else ->
 		take_posted();
-		last_kick = k;
+		atomic {
+			last_kick = k;
 #ifdef BUG_STALE /* a kick seen late sends the service back */
-		ok = true;
+			ok = true;
 #else
-		CAS(state[k % SLOTS], ASLEEP, IDLE, ok);
+			CAS(state[k % SLOTS], ASLEEP, IDLE, ok);
 #endif
-		if
-		:: ok || !polled -> next = k % SLOTS
-		:: else
-		fi;
-		polled = true
+			if
+			:: ok || !polled -> next = k % SLOTS
+			:: else
+			fi;
+			polled = true
+		}
 	fi;
-	d_step { k = 0; ok = false }
+	atomic { k = 0; ok = false }
 }
 
+/* An idle slot says that the lane rests; one in use does not need to, unless it is to be taken. */
 inline rest_lane()
 {
+#if POOL
 	d_step {
 		ok = state[next] == IDLE || state[next] == ASLEEP;
-		if :: ok -> state[next] = ASLEEP :: else fi
+		if :: ok -> state[next] = ASLEEP; polled = false :: else fi
 	}
 	if
-	:: ok -> polled = false
+	:: ok
 	:: else ->
-		look_at(next);
-		if
-		:: ok
-		:: else -> polled = false
-		fi
+		ok = !(busy & BIT(next));
+		atomic {
+			if
+			:: ok && state[next] & POSTED
+			:: else -> polled = false
+			fi
+		}
 	fi;
 	ok = false
+#else
+	d_step {
+		if
+		:: state[next] == IDLE || state[next] == ASLEEP -> state[next] = ASLEEP; polled = false
+		:: else ->
+			if
+			:: state[next] & POSTED && !(busy & BIT(next))
+			:: else -> polled = false
+			fi
+		fi
+	}
+#endif
 }
 
 active proctype driver()
@@ -321,56 +361,59 @@ active proctype driver()
 	byte n, how, i, at, k;
 	bool ok;
 
-	state[0] = ASLEEP;
 end:	do
-	:: polled ->
-		at = next;
-		look_at(at);
-		if
-		:: ok -> call_take(at)
-		:: else
-		fi;
-		atomic { at = 0; ok = false }
+	:: atomic { polled -> at = next }
+		take_if_posted(at);
+		at = 0
 	:: polled -> rest_lane()
-	:: bell -> bell = false; scan_lane()
-	:: mail -> mail = false; take_posted(); polled = true
-	:: parked ->
+	:: atomic { bell -> bell = false }
+		scan_lane()
+	:: atomic { mail -> mail = false }
+		take_posted();
+		polled = true
+	:: atomic {
+		parked ->
 		do
 		:: parked & BIT(at) -> break
-		:: at < SLOTS - 1 -> at++ /* also over one that is parked: any may be first */
-		:: else -> at = 0
+		:: parked >> (at + 1) -> at++ /* any may be first */
 		od;
-		parked = parked & ~BIT(at);
+		parked = parked & ~BIT(at)
+	   }
 		complete(at, held[at]);
-		d_step { busy = busy & ~BIT(at); at = 0 }
+		atomic { busy = busy & ~BIT(at); at = 0 }
 	od
 }
 
+#if POOL
 active proctype pool()
 {
 	byte at, how;
 
 end:	do
-	:: pooled ->
+	:: atomic {
+		pooled ->
 		do
 		:: pooled & BIT(at) -> break
-		:: at < SLOTS - 1 -> at++
-		:: else -> at = 0
+		:: pooled >> (at + 1) -> at++ /* any may be first */
 		od;
-		pooled = pooled & ~BIT(at);
+		pooled = pooled & ~BIT(at)
+	   }
 #ifdef BUG_TWICE
-		d_step { busy = busy & ~BIT(at) }
+		busy = busy & ~BIT(at);
 		complete(at, held[at]);
 #else
 		complete(at, held[at]);
-		d_step { busy = busy & ~BIT(at) }
+		busy = busy & ~BIT(at);
 #endif
 #ifndef BUG_MAIL /* posted again before busy was cleared: the driver passed it over */
-		if
-		:: state[at] & POSTED -> mail = true
-		:: else
-		fi;
+		atomic {
+			if
+			:: state[at] & POSTED -> mail = true
+			:: else
+			fi
+		}
 #endif
 		at = 0
 	od
 }
+#endif
