@@ -81,6 +81,7 @@ static const uint8_t wanted[NRS] = {
 	[SYS_accept4] = BY_FD,	    [SYS_sendto] = BY_FD,	[SYS_recvfrom] = BY_FD,
 	[SYS_sendmsg] = BY_FD,	    [SYS_recvmsg] = BY_FD,	[SYS_sendmmsg] = BY_FD,
 	[SYS_recvmmsg] = BY_FD,	    [SYS_getsockopt] = BY_FD,	[SYS_getsockname] = BY_FD,
+	[SYS_setsockopt] = BY_FD,
 	[SYS_getpeername] = BY_FD,  [SYS_poll] = BY_POLLFDS,	[SYS_ppoll] = BY_POLLFDS,
 };
 

@@ -17,9 +17,8 @@
  * data is gone, and the program must hear of it), and of nested descriptors (a companion that is
  *made later must become a member of the parents' companions).
  *
- *	table, companions, nudges	changed under the lock, with signals blocked
- *	members				by the thread that is in epoll_ctl for that number
- *	waiting				by every waiting thread, see vos_epoll_enter()
+ *	table, companions	changed under the lock, with signals blocked
+ *	members			by the thread that is in epoll_ctl for that number
  */
 #define _GNU_SOURCE
 #include "preload/epoll.h"
@@ -27,37 +26,30 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 
 #define RECORDS	 4096u
-#define NUMBERS	 65536u /* that waiting threads are counted for; higher ones share a count */
 #define GEN_BITS 16
 
 static _Atomic(struct vos_epoll *) table[RECORDS];
 static _Atomic uint32_t used; /* records ever made */
 static _Atomic int locked;
-static _Atomic uint16_t waiting[NUMBERS];
-static _Atomic uint32_t waiting_top;
-static _Atomic bool ever_nudged;
 
-/* What a nudge's event carries: an address of ours, which no program has for its own. */
-static const char tag;
-#define NUDGE ((uint64_t)(uintptr_t)&tag)
-
-static void lock(uint64_t *mask)
+void vos_epoll_lock(uint64_t *mask)
 {
 	const uint64_t all = ~0ull;
 	const struct timespec t = { 0, 100000 };
 
 	vos_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)mask, sizeof(all));
-	/* Acquire: pairs with unlock(). */
+	/* Acquire: pairs with vos_epoll_unlock(). */
 	while (atomic_exchange_explicit(&locked, 1, memory_order_acquire))
 		vos_raw2(SYS_nanosleep, (long)&t, 0);
 }
 
-static void unlock(const uint64_t *mask)
+void vos_epoll_unlock(const uint64_t *mask)
 {
 	atomic_store_explicit(&locked, 0, memory_order_release);
 	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
@@ -71,8 +63,7 @@ static void *map(size_t size)
 	return p < 0 && p > -4096 ? NULL : (void *)p;
 }
 
-/* --- records
- * ------------------------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------------------------- */
 
 static uint64_t word_of(uint32_t idx, uint32_t gen)
 {
@@ -164,27 +155,82 @@ static struct vos_epoll *adopt_locked(long epfd, long *err)
 	e->refs = 1;
 	e->fd = (int)epfd;
 	e->nudge = -1;
-	e->dead = e->nested = false;
+	e->phase = 0;
+	e->dead = e->nested = e->nudge_again = false;
 	e->local = VOS_LOCAL_UNKNOWN;
 	vos_fd_set(epfd, word_of(idx, e->gen));
 	*err = 1; /* new */
 	return e;
 }
 
-long vos_epoll_adopt(long epfd, long probe, struct vos_epoll **e)
+/* Is @fd another number of @epfd, which has @probe as a member? Then it has, too. */
+static bool is_duplicate(long fd, long epfd, long probe)
+{
+	struct epoll_event ev = { 0 };
+
+	return fd != epfd && !vos_fd(fd) &&
+	       !vos_raw4(SYS_epoll_ctl, fd, EPOLL_CTL_MOD, probe, (long)&ev);
+}
+
+/*
+ * Numbers that were made from it before it had a record. They are found by asking each descriptor
+ * of the process for a member that it can only have through @epfd.
+ */
+static void adopt_duplicates(struct vos_epoll *e, uint64_t word, long epfd, long probe)
+{
+	struct epoll_event ev = { 0 };
+	struct {
+		uint64_t ino, off;
+		uint16_t len;
+		uint8_t type;
+		char name[];
+	} * entry;
+	_Alignas(8) char buf[1024];
+	long n, dir = vos_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/fd",
+			       O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+
+	if (dir < 0)
+		return;
+	if (vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, probe, (long)&ev))
+		goto out;
+	while ((n = vos_raw3(SYS_getdents64, dir, (long)buf, sizeof(buf))) > 0) {
+		for (long at = 0; at < n; at += entry->len) {
+			long fd = 0;
+
+			entry = (void *)(buf + at);
+			for (const char *p = entry->name; *p >= '0' && *p <= '9'; p++)
+				fd = fd * 10 + *p - '0';
+			if (entry->name[0] == '.' || !is_duplicate(fd, epfd, probe))
+				continue;
+			e->refs++;
+			vos_fd_set(fd, word);
+		}
+	}
+	vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_DEL, probe, 0);
+out:
+	vos_raw1(SYS_close, dir);
+}
+
+long vos_epoll_adopt(long epfd, struct vos_epoll **e)
 {
 	int unknown = VOS_LOCAL_UNKNOWN;
 	uint64_t mask;
-	long r = 0;
+	/* What can be polled and is no member tells an epoll descriptor from others. */
+	long probe = vos_raw2(SYS_eventfd2, 0, EFD_CLOEXEC), r;
 
-	if (probe >= 0 && !vos_fd(epfd)) {
-		r = vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_DEL, probe, 0);
-		if (r && r != -ENOENT)
-			return r;
+	if (probe < 0)
+		return -ENOMEM;
+	r = vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_DEL, probe, 0);
+	if (r != -ENOENT) {
+		vos_raw1(SYS_close, probe);
+		return r;
 	}
-	lock(&mask);
+	vos_epoll_lock(&mask);
 	*e = adopt_locked(epfd, &r);
-	unlock(&mask);
+	if (r == 1)
+		adopt_duplicates(*e, vos_fd(epfd), epfd, probe);
+	vos_epoll_unlock(&mask);
+	vos_raw1(SYS_close, probe);
 	/*
 	 * A local member that another thread adds now is either listed already or finds the word
 	 * and says so (see vos_sys_epoll_ctl()); then it is SOME and stays so.
@@ -225,7 +271,7 @@ void vos_epoll_closed(uint64_t word)
 			atomic_fetch_sub(&e->refs, 1);
 		return;
 	}
-	lock(&mask);
+	vos_epoll_lock(&mask);
 	/* Until refs is 0 nobody else gets this record; whoever still looks sees another gen. */
 	e->gen++;
 	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) {
@@ -237,11 +283,10 @@ void vos_epoll_closed(uint64_t word)
 	}
 	clear_members(e);
 	e->refs = 0;
-	unlock(&mask);
+	vos_epoll_unlock(&mask);
 }
 
-/* --- members
- * ---------------------------------------------------------------------------------------------- */
+/* --- members -------------------------------------------------------------------------------- */
 
 struct vos_member *vos_epoll_member(struct vos_epoll *e, long fd)
 {
@@ -294,8 +339,7 @@ void vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
 	atomic_store_explicit(&m->word, op == EPOLL_CTL_DEL ? 0 : word, memory_order_release);
 }
 
-/* --- companions
- * --------------------------------------------------------------------------------------------- */
+/* --- companions ----------------------------------------------------------------------------- */
 
 uint64_t vos_epoll_companion(struct vos_epoll *e, unsigned d)
 {
@@ -335,24 +379,6 @@ long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, uint64_t handle,
 		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
 	vos_req_end(&q);
 	return r;
-}
-
-static void nudge(struct vos_epoll *e, unsigned d)
-{
-	struct vos_chan *c = atomic_load(&vos_domain[d].chan);
-	int epfd = atomic_load(&e->fd), bell = c ? c->bell : -1;
-	struct epoll_event ev = { .events = EPOLLOUT, .data.u64 = NUDGE };
-
-	/* Pairs with the fence in vos_epoll_enter(): either we see who waits, or they see what has
-	 * changed before they sleep. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (!atomic_load(&waiting[(unsigned)epfd % NUMBERS]) || bell < 0)
-		return;
-	if (vos_epoll_get(vos_fd(epfd)) != e)
-		return;
-	atomic_store(&ever_nudged, true);
-	if (!vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, bell, (long)&ev))
-		atomic_store(&e->nudge, bell);
 }
 
 static long make_locked(struct vos_epoll *e, unsigned d, int depth);
@@ -403,7 +429,7 @@ static long make_locked(struct vos_epoll *e, unsigned d, int depth)
 	atomic_store(&e->companion[d], (uint64_t)h | (uint64_t)vos_domain[d].inc << 56);
 	if (e->nested)
 		r = tell_parents(e, d, depth);
-	nudge(e, d);
+	vos_epoll_nudge(e, d);
 	return r;
 }
 
@@ -414,15 +440,13 @@ long vos_epoll_make_companion(struct vos_epoll *e, unsigned d)
 
 	if (likely(vos_epoll_companion(e, d)))
 		return 0;
-	lock(&mask);
+	vos_epoll_lock(&mask);
 	r = make_locked(e, d, 0);
-	unlock(&mask);
+	vos_epoll_unlock(&mask);
 	return r;
 }
 
-/* --- the dead
- * --------------------------------------------------------------------------------------------------
- */
+/* --- the dead ------------------------------------------------------------------------------- */
 
 void vos_epoll_refresh(struct vos_epoll *e)
 {
@@ -496,73 +520,9 @@ int vos_epoll_dead_events(struct vos_epoll *e, struct epoll_event *ev, int max)
 	return n;
 }
 
-/* --- who waits
- * --------------------------------------------------------------------------------------------------
- */
-
-long vos_epoll_enter(long epfd, const struct vos_epoll *e)
-{
-	uint32_t key = (unsigned)(e ? e->fd : (int)epfd) % NUMBERS;
-	uint32_t top = atomic_load_explicit(&waiting_top, memory_order_relaxed);
-
-	atomic_fetch_add(&waiting[key], 1);
-	while (key >= top && !atomic_compare_exchange_weak(&waiting_top, &top, key + 1))
-		;
-	/* Pairs with the fence in nudge(). */
-	atomic_thread_fence(memory_order_seq_cst);
-	return key;
-}
-
-/* The last one takes the nudge away. Who came in meanwhile may have needed it: it gets another. */
-static void end_nudge(long key)
-{
-	struct vos_epoll *e = vos_epoll_get(vos_fd(key));
-	struct epoll_event ev = { .events = EPOLLOUT, .data.u64 = NUDGE };
-	int bell = e ? atomic_exchange(&e->nudge, -1) : -1;
-
-	if (bell < 0 || !vos_fd_internal(bell))
-		return;
-	vos_raw4(SYS_epoll_ctl, key, EPOLL_CTL_DEL, bell, 0);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load(&waiting[key]) &&
-	    !vos_raw4(SYS_epoll_ctl, key, EPOLL_CTL_ADD, bell, (long)&ev))
-		atomic_store(&e->nudge, bell);
-}
-
-void vos_epoll_leave(long key)
-{
-	uint16_t n = atomic_load(&waiting[key]);
-
-	/* Never below 0: a fork child starts from there, with us in the middle. */
-	while (n && !atomic_compare_exchange_weak(&waiting[key], &n, (uint16_t)(n - 1)))
-		;
-	if (n <= 1 && unlikely(atomic_load_explicit(&ever_nudged, memory_order_relaxed)))
-		end_nudge(key);
-}
-
-int vos_epoll_filter(struct epoll_event *ev, int n, bool *nudged)
-{
-	int kept = 0;
-
-	*nudged = false;
-	if (likely(!atomic_load_explicit(&ever_nudged, memory_order_relaxed)))
-		return n;
-	for (int i = 0; i < n; i++) {
-		if (ev[i].data.u64 == NUDGE)
-			*nudged = true;
-		else
-			ev[kept++] = ev[i];
-	}
-	return kept;
-}
-
 void vos_epoll_forked(void)
 {
-	uint32_t top = atomic_load(&waiting_top);
-
-	/* Whoever held the lock or waited is not in this process. */
+	/* Whoever held the lock is not in this process. */
 	atomic_store(&locked, 0);
-	for (uint32_t i = 0; i < top; i++)
-		if (waiting[i])
-			atomic_store(&waiting[i], 0);
+	vos_epoll_nobody_waits();
 }

@@ -28,6 +28,8 @@ struct vos_epoll {
 	_Atomic bool dead;    /* members of dead domains may be there */
 	_Atomic bool nested;  /* it is a member of another one */
 	_Atomic int nudge;    /* descriptor in the real one that makes it ready, or -1 */
+	_Atomic int phase;    /* 0 or 1: see epoll_nudge.c */
+	bool nudge_again;     /* another nudge is to follow; under the lock */
 	_Atomic uint32_t turn;
 	_Atomic uint64_t companion[VOS_MAX_DOMAINS]; /* handle | incarnation << 56; 0: none */
 	_Atomic(struct vos_member *) chunk[VOS_EPOLL_CHUNKS]; /* members by number */
@@ -36,12 +38,8 @@ struct vos_epoll {
 /* The record behind a word of kind VOS_FD_EPOLL, NULL if it is no more. */
 struct vos_epoll *vos_epoll_get(uint64_t word) HIDDEN;
 
-/*
- * Have a record for @epfd from now on. @probe: a descriptor that can be polled and is no member;
- * the kernel is asked with it whether @epfd is an epoll descriptor (-EINVAL, -EBADF), unless it is
- * negative.
- */
-long vos_epoll_adopt(long epfd, long probe, struct vos_epoll **e) HIDDEN;
+/* Have a record for @epfd from now on. -EBADF, -EINVAL (no epoll descriptor), -ENOMEM, -ENOSPC. */
+long vos_epoll_adopt(long epfd, struct vos_epoll **e) HIDDEN;
 
 /* The companion in domain @d: its handle, 0: none (or not any more). */
 uint64_t vos_epoll_companion(struct vos_epoll *e, unsigned d) HIDDEN;
@@ -66,16 +64,24 @@ bool vos_epoll_any_dead(uint64_t word) HIDDEN;
 int vos_epoll_dead_events(struct vos_epoll *e, struct epoll_event *ev, int max) HIDDEN;
 
 /*
- * Around every wait. A companion that is made while threads wait must reach them: then the real
- * descriptor gets a member that is always ready, for as long as any of them has not left.
- * Returns the key for vos_epoll_leave().
+ * Around every wait; see epoll_nudge.c. vos_epoll_enter() returns the key for vos_epoll_leave().
+ * @e: NULL if the descriptor has no record.
  */
 long vos_epoll_enter(long epfd, const struct vos_epoll *e) HIDDEN;
 void vos_epoll_leave(long key) HIDDEN;
-/* Take that member's event out of @n events: how many are left. */
+/* Take a nudge's event out of @n events: how many are left. */
 int vos_epoll_filter(struct epoll_event *ev, int n, bool *nudged) HIDDEN;
+/* The nudge has been there for too long. */
+void vos_epoll_overdue(struct vos_epoll *e) HIDDEN;
+/* @e has got a companion in @d: whoever waits is to look again. */
+void vos_epoll_nudge(struct vos_epoll *e, unsigned d) HIDDEN;
+
+/* For what is changed by one thread at a time; signals are blocked meanwhile. */
+void vos_epoll_lock(uint64_t *mask) HIDDEN;
+void vos_epoll_unlock(const uint64_t *mask) HIDDEN;
 
 /* In a fork child. */
 void vos_epoll_forked(void) HIDDEN;
+void vos_epoll_nobody_waits(void) HIDDEN;
 
 #endif

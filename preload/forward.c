@@ -5,7 +5,7 @@
  * a redirect at the end of the incoming one.
  */
 #define _GNU_SOURCE
-#include "preload/vos.h"
+#include "preload/proc.h"
 #include "ring/calls_table.h"
 
 #include <fcntl.h>
@@ -209,19 +209,41 @@ long vos_forward_fd(enum vos_op op, uint64_t word, const long a[6])
 
 /* --- paths ------------------------------------------------------------------------------------------ */
 
-static bool nofollow(enum vos_op op, const long a[6], int which)
+/* The AT_ flags of a call that has some. */
+static long at_flags(enum vos_op op, const long a[6])
 {
 	switch (op) {
 	case VOS_OP_newfstatat:
 	case VOS_OP_faccessat2:
 	case VOS_OP_utimensat:
-		return a[3] & AT_SYMLINK_NOFOLLOW;
+		return a[3];
 	case VOS_OP_statx:
-		return a[2] & AT_SYMLINK_NOFOLLOW;
+		return a[2];
 	case VOS_OP_fchownat:
-		return a[4] & AT_SYMLINK_NOFOLLOW;
 	case VOS_OP_linkat:
-		return which || !(a[4] & AT_SYMLINK_FOLLOW);
+		return a[4];
+	default:
+		return 0;
+	}
+}
+
+static int route_how(enum vos_op op, const long a[6], int which)
+{
+	long flags = at_flags(op, a);
+	int how = flags & AT_EMPTY_PATH && !which ? VOS_ROUTE_EMPTY : 0;
+
+	switch (op) {
+	case VOS_OP_utimensat:
+		if (!a[1]) /* futimens */
+			how |= VOS_ROUTE_EMPTY;
+		/* fall through */
+	case VOS_OP_newfstatat:
+	case VOS_OP_faccessat2:
+	case VOS_OP_statx:
+	case VOS_OP_fchownat:
+		return how | (flags & AT_SYMLINK_NOFOLLOW ? VOS_ROUTE_NOFOLLOW : 0);
+	case VOS_OP_linkat:
+		return how | (which || !(flags & AT_SYMLINK_FOLLOW) ? VOS_ROUTE_NOFOLLOW : 0);
 	case VOS_OP_fchmodat:
 	case VOS_OP_truncate:
 	case VOS_OP_statfs:
@@ -229,9 +251,11 @@ static bool nofollow(enum vos_op op, const long a[6], int which)
 	case VOS_OP_getxattr:
 	case VOS_OP_listxattr:
 	case VOS_OP_removexattr:
-		return false;
+		return 0;
+	case VOS_OP_readlinkat: /* of a descriptor that is a symlink, opened with O_PATH */
+		return VOS_ROUTE_NOFOLLOW | VOS_ROUTE_EMPTY;
 	default:
-		return true;
+		return VOS_ROUTE_NOFOLLOW;
 	}
 }
 
@@ -271,6 +295,19 @@ static long remote_call(enum vos_op op, const long a[6], const int at[2], int n,
 	return vos_forward(op, (unsigned)r[0].dom, b, rd);
 }
 
+/* An error of one end comes before that of both together. */
+static bool bad_dirfd(const long a[6], const int at[2])
+{
+	for (int i = 0; i < 2; i++) {
+		const char *path = (const char *)a[at[i] + 1];
+
+		if (path && *path != '/' && (int)a[at[i]] != AT_FDCWD &&
+		    vos_raw2(SYS_fcntl, a[at[i]], F_GETFD) < 0)
+			return true;
+	}
+	return false;
+}
+
 static int path_args(enum vos_op op, int at[2])
 {
 	int n = 0;
@@ -294,8 +331,11 @@ long vos_forward_at(enum vos_op op, const long a[6])
 			return vos_raw5(vos_ops[op].nr, a[1], a[2], a[3], a[4], a[5]);
 		return vos_raw6(vos_ops[op].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	}
+	if (op == VOS_OP_readlinkat &&
+	    vos_proc_readlink(a[0], (const char *)a[1], (char *)a[2], (size_t)a[3], &r))
+		return r;
 	for (int i = 0; i < n; i++) {
-		r = vos_route(&route[i], a[at[i]], (const char *)a[at[i] + 1], nofollow(op, a, i));
+		r = vos_route(&route[i], a[at[i]], (const char *)a[at[i] + 1], route_how(op, a, i));
 		if (r)
 			return r;
 	}
@@ -303,12 +343,12 @@ long vos_forward_at(enum vos_op op, const long a[6])
 		if (route[0].dom == VOS_TO_DENY || (n > 1 && route[1].dom == VOS_TO_DENY))
 			return -EACCES;
 		if (n > 1 && route[0].dom != route[1].dom)
-			return -EXDEV;
+			return bad_dirfd(a, at) ? -EBADF : -EXDEV;
 		if (route[0].dom == VOS_TO_LOCAL) {
 			r = local_call(op, a, at, n, route);
 			for (int i = 0; r < 0 && i < n && !again; i++)
 				again = vos_route_again(&route[i], r, a[at[i]],
-							(const char *)a[at[i] + 1], nofollow(op, a, i));
+							(const char *)a[at[i] + 1], route_how(op, a, i));
 			if (!again || hops++)
 				return r;
 			continue;
@@ -316,7 +356,7 @@ long vos_forward_at(enum vos_op op, const long a[6])
 		r = remote_call(op, a, at, n, route, &rd);
 		if (r != VOS_REDIRECT)
 			return r == -ENOLINK ? -EIO : r;
-		r = vos_reroute(&route[n > 1 ? rd.r.which : 0], &rd.r, &hops, nofollow(op, a, (int)rd.r.which));
+		r = vos_reroute(&route[n > 1 ? rd.r.which : 0], &rd.r, &hops, route_how(op, a, (int)rd.r.which));
 		if (r)
 			return r;
 	}

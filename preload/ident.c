@@ -30,7 +30,9 @@
 /* --- telling the services
  * ---------------------------------------------------------------------------- */
 
-/* uid, gid and groups to @to, which has room for @room groups; how many words, or -errno. */
+#define IDS 4 /* uid, gid, real uid, real gid */
+
+/* Ids and groups to @to, which has room for @room groups; how many words, or -errno. */
 static long my_ident(uint32_t *to, long room)
 {
 	long n;
@@ -38,8 +40,10 @@ static long my_ident(uint32_t *to, long room)
 	/* Whose rights file accesses have; -1 changes nothing. They follow the effective ids. */
 	to[0] = (uint32_t)vos_raw1(SYS_setfsuid, -1);
 	to[1] = (uint32_t)vos_raw1(SYS_setfsgid, -1);
-	n = vos_raw2(SYS_getgroups, room, to + 2);
-	return n < 0 ? n : n + 2;
+	to[2] = (uint32_t)vos_raw0(SYS_getuid);
+	to[3] = (uint32_t)vos_raw0(SYS_getgid);
+	n = vos_raw2(SYS_getgroups, room, to + IDS);
+	return n < 0 ? n : n + IDS;
 }
 
 static long tell(unsigned dom)
@@ -50,8 +54,8 @@ static long tell(unsigned dom)
 
 	if (r)
 		return r;
-	if (n >= 0 && n <= GROUPS_MAX - 2)
-		r = vos_req_out(&q, (size_t)(n + 2) * 4, (size_t)(n + 2) * 4);
+	if (n >= 0 && n <= GROUPS_MAX - IDS)
+		r = vos_req_out(&q, (size_t)(n + IDS) * 4, (size_t)(n + IDS) * 4);
 	else
 		r = -EINVAL;
 	if (!r) {

@@ -215,6 +215,7 @@ static bool take_over(struct state *s)
 	if (h->cwd_domain >= 0 && s->domain_here[h->cwd_domain] >= 0) {
 		vos_cwd_domain = s->domain_here[h->cwd_domain];
 		vos_cwd_prefix = h->cwd_prefix >= 0 ? s->prefix_here[h->cwd_prefix] : NONE;
+		vos_files_remote = true; /* even if no prefix of ours is */
 	}
 	return soon;
 }

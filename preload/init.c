@@ -9,11 +9,13 @@
 #include "preload/patch.h"
 #include "preload/vos.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 void vos_dispatch_wanted(unsigned long *bitmap) HIDDEN;
 void vos_process_init(void) HIDDEN __attribute__((weak));
@@ -42,6 +44,30 @@ void vos_die(int status)
 {
 	for (;;)
 		vos_raw1(SYS_exit_group, status);
+}
+
+/*
+ * libc's environ is set by libc's own constructor, and a program's preinit functions run before it.
+ * Then the kernel's copy does until libc puts the real one in place.
+ */
+static void early_environ(void)
+{
+	static char *strings[1024];
+	static char text[64 << 10];
+	long fd, n = 0, r = 0;
+	size_t k = 0;
+
+	if (environ)
+		return;
+	fd = vos_raw3(SYS_open, (long)"/proc/self/environ", O_RDONLY | O_CLOEXEC, 0);
+	while (fd >= 0 && n < (long)sizeof(text) - 1 &&
+	       (r = vos_raw3(SYS_read, fd, (long)text + n, (long)sizeof(text) - 1 - n)) > 0)
+		n += r;
+	if (fd >= 0)
+		vos_raw1(SYS_close, fd);
+	for (char *p = text; p < text + n && k < 1023; p += strlen(p) + 1)
+		strings[k++] = p;
+	environ = strings;
 }
 
 static const char *base_name(const char *path)
@@ -134,6 +160,7 @@ void vos_init(void)
 	if (vos_stage != VOS_STAGE_RAW)
 		return;
 	vos_stage = VOS_STAGE_STARTING;
+	early_environ();
 	for (int i = 0; i < VOS_NCLASSES; i++)
 		vos_config.class_to[i] = VOS_TO_LOCAL;
 	if (!load_config(getauxval(AT_SECURE)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One forwarded call: a slot of this thread's lane, blocks for its data, post, wait, give back. */
 #define _GNU_SOURCE
-#include "preload/vos.h"
+#include "preload/process.h"
 
 #include <sys/syscall.h>
 
@@ -23,10 +23,13 @@ static long find_lane(unsigned dom, struct vos_chan *c)
 
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 {
-	/* Acquire: pairs with attach(). */
-	struct vos_chan *c = atomic_load_explicit(&vos_domain[dom].chan, memory_order_acquire);
+	struct vos_chan *c;
 	long r = 0;
 
+	if (unlikely(vos_forked_behind_our_back()))
+		return -ENOLINK;
+	/* Acquire: pairs with attach(). */
+	c = atomic_load_explicit(&vos_domain[dom].chan, memory_order_acquire);
 	if (unlikely(!c)) {
 		c = vos_domain_chan(dom, &r);
 		if (!c)

@@ -190,8 +190,7 @@ EXPORT int res_nsend(res_state st, const unsigned char *msg, int msglen, unsigne
 }
 ALIAS(__res_nsend, res_nsend)
 
-/* --- interfaces
- * --------------------------------------------------------------------------------------------- */
+/* --- interfaces ----------------------------------------------------------------------------- */
 
 EXPORT int getifaddrs(struct ifaddrs **res)
 {

@@ -16,7 +16,7 @@
  * and the path is routed again from there (vos_reroute).
  */
 #define _GNU_SOURCE
-#include "preload/vos.h"
+#include "preload/proc.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -171,7 +171,7 @@ static long step(struct walk *w, const char *name, size_t n, const char *rest, b
  * Resolve w->todo from w->cur. 1: it entered prefix *@p, w->todo is what remains; 0: it is local
  * all the way; -errno.
  */
-static long walk(struct walk *w, bool nofollow, int *p)
+static long walk(struct walk *w, int how, int *p)
 {
 	char *next = w->todo;
 	int links = 0;
@@ -199,7 +199,7 @@ static long walk(struct walk *w, bool nofollow, int *p)
 			up(w);
 			continue;
 		}
-		r = step(w, name, n, after, *after || !nofollow);
+		r = step(w, name, n, after, *after || !(how & VOS_ROUTE_NOFOLLOW));
 		if (r == -EINVAL)
 			continue;
 		if (r)
@@ -218,7 +218,7 @@ static long enter(struct vos_route *r, struct walk *w, int p)
 	return go_prefix(r, p, r->buf);
 }
 
-static long route_by_walk(struct vos_route *r, long dirfd, const char *path, bool nofollow)
+static long route_by_walk(struct vos_route *r, long dirfd, const char *path, int how)
 {
 	struct walk w;
 	long res;
@@ -232,7 +232,7 @@ static long route_by_walk(struct vos_route *r, long dirfd, const char *path, boo
 	}
 	if (!copy_str(w.todo, sizeof(w.todo), path))
 		return 0;
-	res = walk(&w, nofollow, &p);
+	res = walk(&w, how, &p);
 	return res == 1 ? enter(r, &w, p) : res;
 }
 
@@ -252,8 +252,8 @@ static int normalise(char *to, size_t size, const char *path)
 			break;
 		if (n == 2 && path[0] == '.' && path[1] == '.')
 			return 1;
-		if (n == 1 && path[0] == '.') {
-			path++;
+		if (n == 1 && path[0] == '.' && path[1 + strspn(path + 1, "/")]) {
+			path++; /* at the end it stays: rmdir("d/.") is an error */
 			continue;
 		}
 		if (k + n + 3 > size)
@@ -273,7 +273,7 @@ static bool trailing_slash(const char *path)
 {
 	size_t n = strlen(path);
 
-	return n > 1 && (path[n - 1] == '/' || (n > 2 && path[n - 1] == '.' && path[n - 2] == '/'));
+	return n > 1 && path[n - 1] == '/';
 }
 
 static bool has_dotdot(const char *path)
@@ -306,18 +306,18 @@ static bool may_lead_to_prefix(const char *path)
 }
 
 /* No symlink in it, as far as it exists? */
-static bool plain(long dirfd, const char *path, bool nofollow)
+static bool plain(long dirfd, const char *path, int how)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC | (nofollow ? O_NOFOLLOW : 0),
+	struct open_how o = { .flags = O_PATH | O_CLOEXEC | (how & VOS_ROUTE_NOFOLLOW ? O_NOFOLLOW : 0),
 				.resolve = RESOLVE_NO_SYMLINKS };
-	long fd = vos_raw4(SYS_openat2, dirfd, (long)path, (long)&how, sizeof(how));
+	long fd = vos_raw4(SYS_openat2, dirfd, (long)path, (long)&o, sizeof(o));
 
 	if (fd >= 0)
 		vos_raw1(SYS_close, fd);
 	return fd != -ELOOP;
 }
 
-static long route_absolute(struct vos_route *r, const char *path, bool nofollow)
+static long route_absolute(struct vos_route *r, const char *path, int how)
 {
 	const char *rest;
 	int dots = normalise(r->buf, sizeof(r->buf), path);
@@ -326,9 +326,11 @@ static long route_absolute(struct vos_route *r, const char *path, bool nofollow)
 	if (dots < 0)
 		return 0;
 	if (dots)
-		return route_by_walk(r, AT_FDCWD, path, nofollow);
+		return route_by_walk(r, AT_FDCWD, path, how);
 	p = find_prefix(r->buf, &rest);
 	if (p >= 0 && vos_config.prefix[p].to != VOS_TO_LOCAL) {
+		if (strnlen(path, VOS_PATH_MAX) == VOS_PATH_MAX)
+			return -ENAMETOOLONG;
 		if (trailing_slash(path) && *rest) {
 			size_t n = strlen(r->buf);
 
@@ -337,12 +339,12 @@ static long route_absolute(struct vos_route *r, const char *path, bool nofollow)
 		}
 		return go_prefix(r, p, rest);
 	}
-	if (p < 0 && prefix_exists && !plain(AT_FDCWD, path, nofollow))
-		return route_by_walk(r, AT_FDCWD, path, nofollow);
+	if (p < 0 && prefix_exists && !plain(AT_FDCWD, path, how))
+		return route_by_walk(r, AT_FDCWD, path, how);
 	return 0;
 }
 
-static long route_remote_dir(struct vos_route *r, uint64_t word, const char *path)
+static long route_remote_dir(struct vos_route *r, uint64_t word, const char *path, int how)
 {
 	if (VOS_WORD_KIND(word) == VOS_FD_OURS)
 		return -EBADF;
@@ -350,12 +352,17 @@ static long route_remote_dir(struct vos_route *r, uint64_t word, const char *pat
 		return vos_dead(word, false);
 	if (VOS_WORD_KIND(word) != VOS_FD_FILE && *path)
 		return -ENOTDIR;
+	if (!*path && !(how & VOS_ROUTE_EMPTY))
+		return -ENOENT;
+	if (strnlen(path, VOS_PATH_MAX) == VOS_PATH_MAX)
+		return -ENAMETOOLONG;
 	r->dom = (int)VOS_WORD_DOMAIN(word);
 	r->base = VOS_WORD_HANDLE(word) | (*path ? 0 : VOS_BASE_SELF);
+	r->path = path;
 	return 0;
 }
 
-long vos_route(struct vos_route *r, long dirfd, const char *path, bool nofollow)
+long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 {
 	uint64_t word;
 
@@ -363,10 +370,14 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, bool nofollow)
 	r->prefix = -1;
 	r->dirfd = dirfd;
 	r->path = path;
-	if (!path)
+	if (!path) {
+		word = how & VOS_ROUTE_EMPTY ? vos_fd(dirfd) : 0;
+		return word && VOS_WORD_KIND(word) != VOS_FD_EPOLL ? route_remote_dir(r, word, "", how) : 0;
+	}
+	if (path[0] == '/' && vos_proc_route(r, path, how))
 		return 0;
 	if (path[0] == '/')
-		return vos_files_remote ? route_absolute(r, path, nofollow) : 0;
+		return vos_files_remote ? route_absolute(r, path, how) : 0;
 	if ((int)dirfd == AT_FDCWD) {
 		if (vos_cwd_domain >= 0 && *path) {
 			r->dom = vos_cwd_domain;
@@ -377,17 +388,17 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, bool nofollow)
 	} else {
 		word = vos_fd(dirfd);
 		if (word && VOS_WORD_KIND(word) != VOS_FD_EPOLL)
-			return route_remote_dir(r, word, path);
+			return route_remote_dir(r, word, path, how);
 	}
 	if (!vos_files_remote || !*path)
 		return 0;
 	if (has_dotdot(path) || may_lead_to_prefix(path) ||
-	    (prefix_exists && !plain(dirfd, path, nofollow)))
-		return route_by_walk(r, dirfd, path, nofollow);
+	    (prefix_exists && !plain(dirfd, path, how)))
+		return route_by_walk(r, dirfd, path, how);
 	return 0;
 }
 
-bool vos_route_again(struct vos_route *r, long err, long dirfd, const char *path, bool nofollow)
+bool vos_route_again(struct vos_route *r, long err, long dirfd, const char *path, int how)
 {
 	if (!vos_files_remote || !path || !*path)
 		return false;
@@ -400,9 +411,9 @@ bool vos_route_again(struct vos_route *r, long err, long dirfd, const char *path
 	default:
 		return false;
 	}
-	if (plain(dirfd, path, nofollow))
+	if (plain(dirfd, path, how))
 		return false;
-	return !route_by_walk(r, dirfd, path, nofollow) && r->dom != VOS_TO_LOCAL;
+	return !route_by_walk(r, dirfd, path, how) && r->dom != VOS_TO_LOCAL;
 }
 
 /* Where the root of the redirect lies here. */
@@ -415,7 +426,7 @@ static const char *root_path(const struct vos_route *r, uint32_t root)
 	return vos_config.prefix[d->root_prefix[root]].path;
 }
 
-long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, bool nofollow)
+long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int how)
 {
 	char path[VOS_PATH_MAX];
 	size_t k = 0;
@@ -442,7 +453,7 @@ long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, boo
 	if (k + rd->len + 1 > sizeof(path))
 		return -ENAMETOOLONG;
 	memcpy(path + k, rd->path, rd->len + 1u);
-	res = vos_route(r, AT_FDCWD, path, nofollow);
+	res = vos_route(r, AT_FDCWD, path, how);
 	if (!res && r->path == path) {
 		memcpy(r->buf, path, strlen(path) + 1);
 		r->path = r->buf;

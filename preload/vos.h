@@ -188,17 +188,19 @@ struct vos_route {
 };
 
 /*
- * Where the path belongs that starts at @dirfd. @nofollow: the call acts on a symlink that the path
- * ends in, not on what it points to. 0 or -errno.
+ * Where the path belongs that starts at @dirfd. 0 or -errno.
+ * VOS_ROUTE_NOFOLLOW: the call acts on a symlink that the path ends in, not on what it points to.
+ * VOS_ROUTE_EMPTY: an empty path, or NULL, means what @dirfd is.
  */
-long vos_route(struct vos_route *r, long dirfd, const char *path, bool nofollow) HIDDEN;
+enum { VOS_ROUTE_NOFOLLOW = 1, VOS_ROUTE_EMPTY = 2 };
+long vos_route(struct vos_route *r, long dirfd, const char *path, int how) HIDDEN;
 /* Follow a redirect of a call to @dom: the new route, or -ELOOP after too many (*@n counts). */
-long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, bool nofollow) HIDDEN;
+long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int how) HIDDEN;
 /*
  * After a local call failed with @err: did symlinks lead its path into a prefix? Then *@r is the
  * way there, and the call is to be made again.
  */
-bool vos_route_again(struct vos_route *r, long err, long dirfd, const char *path, bool nofollow) HIDDEN;
+bool vos_route_again(struct vos_route *r, long err, long dirfd, const char *path, int how) HIDDEN;
 void vos_route_init(void) HIDDEN;
 /* Is any file class remote in this program? */
 extern bool vos_files_remote HIDDEN;

@@ -47,7 +47,6 @@
  *   service		result				while POSTED and taken
  *   service		state: POSTED* -> DONE		complete (exchange: release; sees WAIT_*)
  *   service		state: IDLE -> ASLEEP		it stops polling this lane (compare and exchange)
- *   service		state: ASLEEP -> IDLE		it polls again
  *
  * All changes of state are read-modify-writes of one word, so "going to sleep" and "posting" (or
  * "completing") can never miss each other, and neither side needs a fence of its own.
@@ -60,12 +59,13 @@ enum {
 	VOS_WAIT_FUTEX = 8,   /* with POSTED: the thread sleeps on the state word */
 	VOS_WAIT_FD = 16,     /* with POSTED: the thread sleeps on its wake descriptor */
 };
+#define VOS_NUMBER_SHIFT 8 /* with POSTED: number of the claim, modulo 2^24; see ring/lane.h */
 
 struct vos_entry {
 	_Atomic uint32_t state;
 	uint16_t op;	/* enum vos_op */
 	uint8_t cpu;	/* CPU of the caller when it posted, modulo 256; a hint */
-	uint8_t seq;	/* number of the claim in its lane, modulo 256; see ring/lane.h */
+	uint8_t pad;
 	int64_t result; /* request: reference to a block for what does not fit; answer: as the
 			 * kernel's: >= 0, -errno, or VOS_REDIRECT */
 	uint64_t arg[6];

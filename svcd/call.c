@@ -24,6 +24,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define STUCK_MAX 3
+#define STUCK_NS  10000000000ull /* a client that has not got anybody stuck for so long is let off */
+
 static const call_fn own[VOS_NOPS] = {
 #define VOS_OP(name, nr, run, ...) VOS_OWN_##run(name)
 #define VOS_OWN_OWN(name)    [VOS_OP_##name] = svcd_call_##name,
@@ -94,7 +97,7 @@ void call_init(void)
 			enum vos_kind kind = VOS_ARG_KIND(vos_ops[op].arg[i]);
 			struct plan *p = &plans[op];
 
-			if (kind == VOS_K__ || kind == VOS_K_V || kind == VOS_K_A)
+			if (kind == VOS_K__ || kind == VOS_K_V)
 				continue;
 			p->step[p->n].i = (uint8_t)i;
 			p->step[p->n].kind = (uint8_t)kind;
@@ -147,6 +150,23 @@ static long decode_handle(struct call *c, int i)
 	return 0;
 }
 
+/* Looked up once, since only the driver may look: walk() finds an error when it comes to it. */
+static long decode_base(struct call *c, int i)
+{
+	int n = c->nbases++;
+	uint64_t base = c->raw[i];
+	struct ofd *o;
+
+	if (base & (VOS_BASE_ROOT(0) | VOS_BASE_CWD)) {
+		c->base[n] = walk_base(c->client, base, &c->base_root[n]);
+		return 0;
+	}
+	o = handle_ofd(c->client, base & ~VOS_BASE_SELF, &c->base_root[n]);
+	c->ofd[n] = o;
+	c->base[n] = o ? o->fd : -EBADF;
+	return 0;
+}
+
 static long decode(struct call *c)
 {
 	const struct plan *p = &plans[c->op];
@@ -159,6 +179,8 @@ static long decode(struct call *c)
 
 		if (kind == VOS_K_H) {
 			r = decode_handle(c, i);
+		} else if (kind == VOS_K_A) {
+			r = decode_base(c, i);
 		} else if (c->raw[i] == VOS_REF_NULL) {
 			c->a[i] = 0;
 			c->len[i] = 0;
@@ -194,8 +216,6 @@ static long try_pool_call(struct call *c)
 	return r == -EWOULDBLOCK && !(c->a[1] & 4) ? CALL_POOL : r;
 }
 
-long path_call(struct call *c);
-
 long call_run(struct call *c)
 {
 	switch (c->desc->run) {
@@ -220,27 +240,90 @@ void call_may_block(struct call *c)
 		return;
 	call_hold(c);
 	c->blocking = true;
+	c->tid = driving->tid;
+	driving->in_lane = c->lane;
+	driving->in_slot = c->slot;
 	turn_enter(driving);
+}
+
+/* ... until here. False: what follows is the driver's, and we are not the driver (any more). */
+bool call_blocked(struct call *c)
+{
+	if (c->blocking) {
+		c->blocking = false;
+		if (turn_leave(driving))
+			c->tid = 0;
+	}
+	return driving;
+}
+
+/*
+ * A client whose calls keep getting the driver stuck waits for the pool from then on: each time
+ * costs everybody else the time that the watchdog needs to notice.
+ */
+static bool gets_stuck(const struct call *c)
+{
+	struct client *cl = c->client;
+
+	if (cl->stuck < STUCK_MAX)
+		return false;
+	if (now_ns() - cl->stuck_at > STUCK_NS)
+		cl->stuck = 0;
+	return c->desc->run == VOS_RUN_BLOCK || c->desc->run == VOS_RUN_PATH || c->op == VOS_OP_openat;
 }
 
 /* Run by the driver. It may come back without its engine: then driving is NULL. */
 static long drive_call(struct call *c)
 {
-	struct engine *e = driving;
 	long r;
 
+	if (__builtin_expect(gets_stuck(c), 0))
+		return CALL_POOL;
 	if (c->desc->run == VOS_RUN_BLOCK || c->desc->run == VOS_RUN_PATH)
 		call_may_block(c);
 	r = call_run(c);
-	if (c->blocking) {
-		c->blocking = false;
-		turn_leave(e);
-	}
+	call_blocked(c);
 	return r;
+}
+
+static void retry_mail(struct engine *e, void *arg)
+{
+	struct call *c = arg;
+
+	(void)e;
+	c->in_pool = false;
+	if (c->client->gone)
+		call_finish(c, -EIO);
+	else
+		call_retry(c);
+}
+
+/* By a thread of the pool, or a driver that has lost its engine: the rest may be the driver's. */
+void call_settle_elsewhere(struct call *c, long r)
+{
+	if (r == CALL_POOL) { /* lost it just before: we are as good as the pool */
+		c->in_pool = true;
+		r = call_run(c);
+	}
+	if (r == CALL_PARK || r == CALL_AGAIN) {
+		pool_left(c);
+		if (!engine_post(c->client->engine, retry_mail, c))
+			return;
+		r = -ENOMEM;
+	}
+	if (r == CALL_BREAK) {
+		client_break(c->client, c->desc->name);
+		r = -EPROTO;
+	}
+	call_finish(c, r);
 }
 
 static void settle(struct call *c, long r)
 {
+	if (__builtin_expect(!driving, 0)) {
+		call_settle_elsewhere(c, r);
+		return;
+	}
 	switch (r) {
 	case CALL_PARK:
 		park_add(c);
@@ -265,7 +348,7 @@ void call_retry(struct call *c)
 	if (!c->cancelled) {
 		r = needs_ident(c->op) ? ident_assume(c->client->ident, c->client->umask) : 0;
 		if (!r)
-			r = call_run(c);
+			r = drive_call(c);
 	}
 	settle(c, r);
 }
@@ -298,6 +381,7 @@ static void call_free(struct call *c)
 		return;
 	}
 	c->in_pool = c->timed_out = c->cancelled = c->held = false;
+	c->nbases = 0;
 	c->state = CALL_RUNNING;
 	c->ofd[0] = c->ofd[1] = NULL;
 	c->watch = c->own_watch = NULL;
@@ -313,13 +397,13 @@ static void call_free(struct call *c)
 	e->free_calls.next = &c->job;
 }
 
-void call_take(struct engine *e, struct lane *l, uint32_t slot)
+void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 {
 	const struct vos_entry *entry = &l->slot[slot];
 	struct call *c = call_new(e);
 	long r;
 
-	vos_lane_taken(*(volatile const uint8_t *)&entry->seq, &l->next);
+	vos_lane_taken(state, &l->next);
 	l->last = e->turn;
 	if (!c) {
 		vos_entry_complete(&l->slot[slot], -ENOMEM);
@@ -346,8 +430,6 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot)
 		r = ident_assume(c->client->ident, c->client->umask);
 	if (!r)
 		r = drive_call(c);
-	if (r == CALL_PARK && !driving)
-		r = -EAGAIN; /* cannot happen: what parks does not block */
 	settle(c, r);
 }
 
@@ -386,13 +468,51 @@ static void release(struct call *c)
 
 static void wake(struct call *c, struct vos_entry *entry, uint32_t how)
 {
-	const uint64_t one = 1;
+	const uint8_t one = 1;
 
 	if (how & VOS_WAIT_FUTEX)
 		syscall(SYS_futex, &entry->state, FUTEX_WAKE, 1, NULL, NULL, 0);
-	if (how & VOS_WAIT_FD && c->lane->wake_fd >= 0 &&
-	    write(c->lane->wake_fd, &one, sizeof(one)) < 0)
-		log_line(7, "wake: %s", strerror(errno));
+	/* Not write(): what the program gave us might block, or not be a socket at all. */
+	if (how & VOS_WAIT_FD) {
+		int fd = atomic_load_explicit(&c->lane->wake_fd, memory_order_acquire);
+
+		if (fd >= 0)
+			send(fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+}
+
+static void rescan_mail(struct engine *e, void *arg)
+{
+	struct lane *l = arg;
+
+	if (!l->client->gone) {
+		l->scan = true;
+		engine_poll_lane(e, l);
+	}
+	client_put(l->client);
+}
+
+/*
+ * The call has been completed: its slot is not ours any more. In this order, since a slot that is
+ * not busy and says POSTED must be a new request. Whoever looks at it in between, when it has been
+ * posted again already, passes it over: the driver itself cannot, others have it look again.
+ */
+static void forget(struct call *c)
+{
+	struct lane *l = c->lane;
+
+	if (driving) {
+		l->call[c->slot] = NULL;
+		atomic_fetch_and_explicit(&l->busy, ~(1u << c->slot), memory_order_relaxed);
+		return;
+	}
+	pool_forget(c);
+	atomic_fetch_and(&l->busy, ~(1u << c->slot));
+	if (!(atomic_load(&l->slot[c->slot].state) & VOS_POSTED))
+		return;
+	client_get(l->client);
+	while (engine_post(l->client->engine, rescan_mail, l))
+		usleep(1000);
 }
 
 /* By whatever thread has the call. */
@@ -401,28 +521,21 @@ void call_finish(struct call *c, long result)
 	struct vos_entry *entry = &c->lane->slot[c->slot];
 	uint32_t how;
 
-	if (c->held) {
-		c->lane->call[c->slot] = NULL;
-		/* Release: before DONE, after which the slot may be posted again. */
-		atomic_fetch_and_explicit(&c->lane->busy, ~(1u << c->slot), memory_order_release);
-	}
 	how = vos_entry_complete(entry, result);
 	if (how)
 		wake(c, entry, how);
+	if (c->held)
+		forget(c);
 	release(c);
 	call_free(c);
 }
 
 void call_cancel(struct lane *l, uint32_t slot)
 {
-	struct call *c = slot < VOS_SLOTS ? l->call[slot] : NULL;
+	struct call *c = slot < VOS_SLOTS ? pool_interrupt(l, slot) : NULL;
 
-	if (!c)
+	if (!c) /* not there, or some other thread's: that one has been told */
 		return;
-	if (atomic_load(&c->state) == CALL_IS_PARKED) {
-		park_remove(c);
-		call_finish(c, c->done ? (long)c->done : -EINTR);
-	} else {
-		pool_interrupt(c);
-	}
+	park_remove(c);
+	call_finish(c, c->done ? (long)c->done : -EINTR);
 }

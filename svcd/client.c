@@ -110,7 +110,7 @@ static void interrupt_calls(struct client *cl)
 	for (uint32_t i = 0; i < cl->nlanes; i++)
 		for (uint32_t s = 0; s < VOS_SLOTS; s++)
 			if (cl->lane[i].call[s])
-				pool_interrupt(cl->lane[i].call[s]);
+				pool_interrupt(&cl->lane[i], s);
 }
 
 void client_drop(struct client *cl)
@@ -128,13 +128,13 @@ void client_drop(struct client *cl)
 	for (uint32_t i = 0; i < cl->nlanes; i++)
 		list_del(&cl->lane[i].active);
 	list_del(&cl->of_engine);
+	list_add_tail(&cl->of_engine, &e->dropped);
 	pthread_mutex_lock(&lock);
 	list_del(&cl->list);
 	pthread_mutex_unlock(&lock);
 	interrupt_calls(cl);
 	close_handles(cl);
 	log_line(7, "client %d: gone", (int)cl->pid);
-	client_put(cl);
 }
 
 static void drop_broken(struct engine *e, void *arg)

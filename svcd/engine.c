@@ -82,6 +82,12 @@ static void bury(struct engine *e)
 {
 	struct list dead;
 
+	while (!list_empty(&e->dropped)) {
+		struct client *cl = list_entry(e->dropped.next, struct client, of_engine);
+
+		list_del(&cl->of_engine);
+		client_put(cl);
+	}
 	if (list_empty(&e->graves))
 		return;
 	list_init(&dead);
@@ -220,13 +226,22 @@ static bool look(struct engine *e, int64_t timeout)
 	return n > 0;
 }
 
+/* To be taken? The order of the two looks matters: see call_finish(). */
+static bool posted(struct lane *l, uint32_t slot, uint32_t *state)
+{
+	if (__builtin_expect(atomic_load_explicit(&l->busy, memory_order_acquire) & 1u << slot, 0))
+		return false;
+	*state = vos_entry_state(&l->slot[slot]);
+	return *state & VOS_POSTED;
+}
+
 static bool take_slot(struct engine *e, struct lane *l, uint32_t slot)
 {
-	if (!(vos_entry_state(&l->slot[slot]) & VOS_POSTED))
+	uint32_t state;
+
+	if (!posted(l, slot, &state))
 		return false;
-	if (__builtin_expect(atomic_load_explicit(&l->busy, memory_order_relaxed) & 1u << slot, 0))
-		return false;
-	call_take(e, l, slot);
+	call_take(e, l, slot, state);
 	return true;
 }
 
@@ -271,14 +286,13 @@ static bool rest_lanes(struct engine *e, uint64_t since)
 {
 	list_for_each_safe(p, next, &e->active) {
 		struct lane *l = list_entry(p, struct lane, active);
+		uint32_t state;
 
 		if (l->last >= since || l->scan)
 			continue;
-		if (!vos_entry_sleep(&l->slot[l->next % VOS_SLOTS])) {
-			/* Posted just now, or in use: then it is not the one posted next. */
-			if (!(atomic_load(&l->busy) & 1u << l->next % VOS_SLOTS))
-				continue;
-		}
+		if (!vos_entry_sleep(&l->slot[l->next % VOS_SLOTS]) &&
+		    posted(l, l->next % VOS_SLOTS, &state))
+			continue;
 		l->polled = false;
 		list_del(p);
 	}
@@ -378,6 +392,7 @@ int engine_init(struct engine *e, int index)
 	e->mailbox.type = SOURCE_MAILBOX;
 	list_init(&e->active);
 	list_init(&e->clients);
+	list_init(&e->dropped);
 	list_init(&e->timers);
 	list_init(&e->free_calls);
 	list_init(&e->mail);

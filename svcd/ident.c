@@ -56,8 +56,8 @@ struct ident *ident_of_peer(int sock, pid_t *pid)
 		return NULL;
 	}
 	id->refs = 1;
-	id->uid = cred.uid;
-	id->gid = cred.gid;
+	id->uid = id->ruid = cred.uid; /* the real one is not told */
+	id->gid = id->rgid = cred.gid;
 	id->ngroups = (int)(glen / sizeof(gid_t));
 	*pid = cred.pid;
 	return id;
@@ -87,6 +87,12 @@ void ident_thread_init(void)
 
 	syscall(SYS_capget, &h, all_caps);
 	unshare(CLONE_FS); /* a umask and a working directory of our own */
+}
+
+void ident_thread_exit(void)
+{
+	ident_put(current);
+	current = NULL;
 }
 
 static bool same(const struct ident *a, const struct ident *b)
@@ -134,4 +140,25 @@ int ident_assume(struct ident *id, mode_t mask)
 		current_umask = mask;
 	}
 	return 0;
+}
+
+int ident_assume_real(mode_t mask)
+{
+	struct ident *id;
+	size_t size;
+	int r;
+
+	if (!current || (current->ruid == current->uid && current->rgid == current->gid))
+		return 0;
+	size = sizeof(*id) + (size_t)current->ngroups * sizeof(gid_t);
+	id = malloc(size);
+	if (!id)
+		return -ENOMEM;
+	memcpy(id, current, size);
+	id->refs = 1;
+	id->uid = id->ruid;
+	id->gid = id->rgid;
+	r = ident_assume(id, mask);
+	ident_put(id);
+	return r;
 }

@@ -4,6 +4,7 @@
 #include "svcd/svcd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -193,9 +194,21 @@ static int listen_unix(const char *path)
 	return fd;
 }
 
+int proc_fds = -1;
+
+const char *fd_name(char buf[16], int fd)
+{
+	snprintf(buf, 16, "%d", fd);
+	return buf;
+}
+
 static void confine(void)
 {
 	struct rlimit lim;
+
+	proc_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc_fds < 0)
+		die("/proc/self/fd: %s", strerror(errno));
 
 	if (opt.root && (chdir(opt.root) || chroot(".") || chdir("/")))
 		die("--root %s: %s", opt.root, strerror(errno));

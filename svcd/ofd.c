@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
+static struct ofd *make(int fd, enum ofd_kind kind, struct description *desc)
 {
 	struct ofd *o = calloc(1, sizeof(*o));
 
@@ -26,9 +26,34 @@ struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
 	o->refs = 1;
 	o->fd = fd;
 	o->kind = kind;
-	o->nonblock = nonblock;
+	o->desc = desc;
 	pthread_mutex_init(&o->lock, NULL);
 	return o;
+}
+
+struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
+{
+	struct description *d = calloc(1, sizeof(*d));
+	struct ofd *o = d ? make(fd, kind, d) : NULL;
+
+	if (!o) {
+		free(d);
+		return NULL;
+	}
+	d->refs = 1;
+	d->nonblock = nonblock;
+	return o;
+}
+
+struct ofd *ofd_dup(struct ofd *o, int fd)
+{
+	struct ofd *d = make(fd, o->kind, o->desc);
+
+	if (d) {
+		d->no_nowait = o->no_nowait;
+		atomic_fetch_add_explicit(&o->desc->refs, 1, memory_order_relaxed);
+	}
+	return d;
 }
 
 struct ofd *ofd_get(struct ofd *o)
@@ -46,6 +71,8 @@ void ofd_put(struct ofd *o)
 		watch_release(w);
 	}
 	close(o->fd);
+	if (atomic_fetch_sub_explicit(&o->desc->refs, 1, memory_order_acq_rel) == 1)
+		free(o->desc);
 	pthread_mutex_destroy(&o->lock);
 	free(o);
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads for calls that block in the kernel. They come when there is work and nobody idle, up to
- * the limit, and go after a second without work.
+ * the limit, and go after a second without work. No user gets all of them: calls that wait for ever
+ * must not keep those of other users from running.
+ *
+ * Also here, since it is the same for a driver that is stuck in a call and has lost its engine: how
+ * such a call is made to return. A signal that comes just before the thread blocks is lost, so it is
+ * sent again, with each tick of the watchdog, until the call has left the list of running ones.
  */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
@@ -13,13 +18,22 @@
 #include <unistd.h>
 
 #define IDLE_SECONDS 1
+#define USERS	     64 /* users share a counter when they are as many */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static struct list queue = { &queue, &queue };
-static int threads, idle, max_threads;
+static struct list running = { &running, &running };
+static struct user {
+	int calls;	     /* queued and running */
+	struct list backlog; /* those above the limit */
+} users[USERS];
+static int queued, threads, idle, max_threads;
 
-long call_run(struct call *c);
+static struct user *user_of(const struct call *c)
+{
+	return &users[c->ident->uid % USERS];
+}
 
 static struct call *next_job(void)
 {
@@ -41,12 +55,54 @@ static struct call *next_job(void)
 		}
 	}
 	c = list_entry(queue.next, struct call, job);
+	queued--;
 	list_del(&c->job);
-	c->tid = (int)gettid();
+	list_add_tail(&c->job, &running);
+	atomic_store(&c->tid, (int)gettid());
 	atomic_store(&c->state, CALL_IN_POOL);
 out:
 	pthread_mutex_unlock(&lock);
 	return c;
+}
+
+/* With the lock: no signals for this call any more. */
+static void leave(struct call *c)
+{
+	list_del(&c->job);
+	atomic_store(&c->tid, 0);
+}
+
+void pool_left(struct call *c)
+{
+	pthread_mutex_lock(&lock);
+	leave(c);
+	pthread_mutex_unlock(&lock);
+}
+
+void pool_forget(struct call *c)
+{
+	pthread_mutex_lock(&lock);
+	leave(c);
+	c->lane->call[c->slot] = NULL;
+	pthread_mutex_unlock(&lock);
+}
+
+static void done(struct call *c)
+{
+	struct user *u = user_of(c);
+
+	pthread_mutex_lock(&lock);
+	leave(c);
+	u->calls--;
+	if (!list_empty(&u->backlog)) {
+		struct list *next = u->backlog.next;
+
+		list_del(next);
+		list_add_tail(next, &queue);
+		queued++;
+		u->calls++;
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 static void run_job(struct call *c)
@@ -54,11 +110,9 @@ static void run_job(struct call *c)
 	long r = atomic_load(&c->client->broken) ? -EIO : ident_assume(c->ident, c->umask);
 
 	if (!r)
-		r = c->cancelled ? -EINTR : call_run(c);
-	pthread_mutex_lock(&lock);
-	c->tid = 0; /* no signals for this call any more */
-	pthread_mutex_unlock(&lock);
-	call_finish(c, r);
+		r = atomic_load(&c->cancelled) ? -EINTR : call_run(c);
+	done(c);
+	call_settle_elsewhere(c, r);
 }
 
 static void *worker(void *arg)
@@ -69,28 +123,15 @@ static void *worker(void *arg)
 	ident_thread_init();
 	while ((c = next_job()))
 		run_job(c);
+	ident_thread_exit();
 	return NULL;
 }
 
-void pool_add(struct call *c)
+static void start_thread(void)
 {
-	pthread_t t;
 	pthread_attr_t attr;
-	bool start;
+	pthread_t t;
 
-	c->ident = ident_get(c->client->ident);
-	c->umask = c->client->umask;
-	c->in_pool = true;
-	atomic_store(&c->state, CALL_QUEUED);
-	pthread_mutex_lock(&lock);
-	list_add_tail(&c->job, &queue);
-	start = !idle && threads < max_threads;
-	threads += start;
-	if (!start)
-		pthread_cond_signal(&work);
-	pthread_mutex_unlock(&lock);
-	if (!start)
-		return;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 << 10);
@@ -103,13 +144,91 @@ void pool_add(struct call *c)
 	pthread_attr_destroy(&attr);
 }
 
-void pool_interrupt(struct call *c)
+/* By the driver. */
+void pool_add(struct call *c)
 {
+	struct user *u;
+	bool start = false;
+
+	if (!c->ident) {
+		c->ident = ident_get(c->client->ident);
+		c->umask = c->client->umask;
+	}
+	u = user_of(c);
+	c->in_pool = true;
+	atomic_store(&c->state, CALL_QUEUED);
 	pthread_mutex_lock(&lock);
-	c->cancelled = true;
-	if (c->tid)
-		syscall(SYS_tgkill, getpid(), c->tid, SIGUSR1);
+	if (u->calls >= max_threads - max_threads / 4) {
+		list_add_tail(&c->job, &u->backlog);
+	} else {
+		u->calls++;
+		list_add_tail(&c->job, &queue);
+		/* An idle thread may have been called already, for the one before us. */
+		start = ++queued > idle && threads < max_threads;
+		threads += start;
+		if (!start)
+			pthread_cond_signal(&work);
+	}
 	pthread_mutex_unlock(&lock);
+	if (start)
+		start_thread();
+}
+
+/* A driver that had the thread id @tid has lost its engine in this call, unless it is through. */
+bool pool_adopt(struct lane *l, uint32_t slot, int tid)
+{
+	struct call *c;
+
+	pthread_mutex_lock(&lock);
+	c = l->call[slot];
+	if (c && atomic_load(&c->tid) == tid)
+		list_add_tail(&c->job, &running);
+	else
+		c = NULL;
+	pthread_mutex_unlock(&lock);
+	return c != NULL;
+}
+
+static void interrupt(struct call *c)
+{
+	int tid = atomic_load(&c->tid);
+
+	if (tid)
+		syscall(SYS_tgkill, getpid(), tid, SIGUSR1);
+}
+
+/* By the driver: make a call that another thread has return. A parked call is nobody's: itself. */
+struct call *pool_interrupt(struct lane *l, uint32_t slot)
+{
+	struct call *c, *parked = NULL;
+
+	pthread_mutex_lock(&lock);
+	c = l->call[slot];
+	if (c && atomic_load(&c->state) == CALL_IS_PARKED) {
+		parked = c;
+	} else if (c) {
+		atomic_store(&c->cancelled, true);
+		interrupt(c);
+	}
+	pthread_mutex_unlock(&lock);
+	return parked;
+}
+
+bool pool_interrupt_again(void)
+{
+	bool any = false;
+
+	pthread_mutex_lock(&lock);
+	list_for_each(p, &running) {
+		struct call *c = list_entry(p, struct call, job);
+
+		if (!atomic_load(&c->cancelled))
+			continue;
+		interrupt(c);
+		any = true;
+	}
+	pthread_mutex_unlock(&lock);
+	return any;
 }
 
 static void nothing(int sig)
@@ -122,5 +241,7 @@ int pool_init(int max)
 	struct sigaction sa = { .sa_handler = nothing }; /* no SA_RESTART: it ends a blocking call */
 
 	max_threads = max;
+	for (int i = 0; i < USERS; i++)
+		list_init(&users[i].backlog);
 	return sigaction(SIGUSR1, &sa, NULL) ? -errno : 0;
 }

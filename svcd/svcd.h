@@ -60,8 +60,8 @@ struct source {
 
 struct ident {
 	_Atomic int refs;
-	uid_t uid;
-	gid_t gid;
+	uid_t uid, ruid; /* the effective one, and the real one, for access() */
+	gid_t gid, rgid;
 	int ngroups;
 	gid_t groups[];
 };
@@ -71,27 +71,39 @@ struct ident *ident_get(struct ident *);
 void ident_put(struct ident *);
 /* Make the calling thread act for @id with @umask from here on: 0 or -errno. */
 int ident_assume(struct ident *id, mode_t mask);
+/* The same with the real ids of whom it acts for now; until the next ident_assume(). */
+int ident_assume_real(mode_t umask);
 bool ident_may_attach(const struct ident *);
 /* Once per thread that runs calls. */
 void ident_thread_init(void);
+void ident_thread_exit(void);
 
 /* --- open descriptions and handles (ofd.c) ------------------------------------------------------- */
 
 enum ofd_kind { OFD_UNKNOWN, OFD_FILE, OFD_SOCKET, OFD_EPOLL, OFD_OTHER };
 
+/* What all duplicates of an open description share, and the kernel does not keep for us. */
+struct description {
+	_Atomic int refs;
+	_Atomic bool nonblock;	    /* the program's O_NONBLOCK; sockets and pipes here always have it */
+	_Atomic int64_t timeout[2]; /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+};
+
+/* A descriptor of ours, and the handles that stand for it: those of one client and of its forks. */
 struct ofd {
 	_Atomic int refs;
 	int fd;
+	struct description *desc;
 	_Atomic enum ofd_kind kind;   /* what fd is; found out at the first transfer */
-	_Atomic bool nonblock;	      /* the program's O_NONBLOCK; sockets and pipes here always have it */
 	_Atomic bool path;	      /* O_PATH */
 	bool no_nowait;		      /* the file system knows no RWF_NOWAIT */
-	_Atomic int64_t timeout[2];   /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	struct watch *watches;	      /* one per engine that has parked a call on it; under lock */
 	pthread_mutex_t lock;
 };
 
 struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock);
+/* For @fd, made by dup of @o's. */
+struct ofd *ofd_dup(struct ofd *o, int fd);
 struct ofd *ofd_get(struct ofd *);
 void ofd_put(struct ofd *);
 enum ofd_kind ofd_kind(struct ofd *);
@@ -135,14 +147,14 @@ struct lane {
 	struct vos_entry *slot;
 	struct list active;	  /* in engine->active while polled */
 	uint64_t last;		  /* turn of the engine with the last request */
-	uint8_t next;		  /* number of the claim expected next; its slot is polled */
+	uint32_t next;		  /* number of the claim expected next; its slot is polled */
 	_Atomic uint32_t busy;	  /* slots taken and not completed */
 	bool polled;
 	bool scan;		  /* kicked: all slots are to be looked at */
 	uint16_t index;
 	uint16_t kick;		  /* last kick word seen */
-	int wake_fd;		  /* for VOS_WAIT_FD, or -1 */
-	struct call *call[VOS_SLOTS]; /* parked or pooled calls */
+	_Atomic int wake_fd;	  /* for VOS_WAIT_FD, or -1; set once */
+	_Atomic(struct call *) call[VOS_SLOTS]; /* those that are held */
 };
 
 struct client {
@@ -171,6 +183,8 @@ struct client {
 	int cwd;		  /* O_PATH, or -1: not in this domain */
 	uint32_t cwd_root;
 	struct list parked;	  /* its parked calls */
+	uint32_t stuck;		  /* calls in which a driver got stuck lately */
+	uint64_t stuck_at;	  /* the last one, ns */
 	struct handle_table *table;
 };
 
@@ -188,6 +202,7 @@ extern _Atomic int client_count;
 #define CALL_PARK (-5000L) /* retry when the watch set with call_park_on() says so */
 #define CALL_POOL (-5001L) /* run again by a thread of the pool */
 #define CALL_BREAK (-5002L) /* the request makes no sense: throw the client out */
+#define CALL_AGAIN (-5003L) /* run again by the driver */
 
 enum call_state { CALL_RUNNING, CALL_IS_PARKED, CALL_QUEUED, CALL_IN_POOL };
 
@@ -200,14 +215,18 @@ struct call {
 	uint8_t cpu;
 	bool in_pool;
 	bool blocking;		/* the driver marked itself: it may get stuck */
-	bool timed_out, cancelled;
+	bool timed_out;
+	_Atomic bool cancelled;
 	bool timer_set;
 	_Atomic enum call_state state;
 	uint64_t raw[6];	/* arguments as posted */
 	uint64_t extra;		/* reference to the block for redirects and the like */
 	long a[6];		/* decoded: numbers, descriptors, pointers */
 	uint32_t len[6];	/* bytes behind a pointer */
-	struct ofd *ofd[2];	/* behind the handles; references only while parked or pooled */
+	struct ofd *ofd[2];	/* behind the handles; references only while held */
+	int base[2];		/* directories that paths start from, or -errno */
+	uint32_t base_root[2];
+	uint8_t nbases;
 	bool held;		/* the references above and one of the client are ours */
 	/* parked */
 	struct watch *watch;
@@ -227,13 +246,18 @@ struct call {
 };
 
 void call_init(void);
-void call_take(struct engine *, struct lane *, uint32_t slot);
+/* @state: of the entry, when it was found posted. */
+void call_take(struct engine *, struct lane *, uint32_t slot, uint32_t state);
 /* For svcd_call_ functions, before a system call that may block. */
 void call_may_block(struct call *);
+/* After it. False: what follows is the driver's and we are not; CALL_AGAIN lets it go on. */
+bool call_blocked(struct call *);
 void call_finish(struct call *, long result);
 /* Keep what the call refers to alive beyond the driver's turn. */
 void call_hold(struct call *);
 void call_retry(struct call *);
+/* What comes after call_run() for threads that do not drive. */
+void call_settle_elsewhere(struct call *, long result);
 void call_cancel(struct lane *, uint32_t slot);
 /* A block named by a reference: a pointer, or NULL when it lies outside the data part. */
 void *call_in_block(struct client *, uint64_t ref, uint32_t *len);  /* in the service area */
@@ -271,6 +295,7 @@ struct engine {
 	struct source mailbox;
 	struct list active;	/* lanes that are polled */
 	struct list clients;
+	struct list dropped;	/* clients; an event of this turn may still name them */
 	struct list timers;	/* calls with a deadline, nearest first */
 	uint64_t turn;
 	uint32_t nparked;
@@ -285,7 +310,10 @@ struct engine {
 
 	/* turn.c: odd while the driver is in a call that may block */
 	_Atomic uint64_t turns;
-	uint64_t turns_seen;
+	uint64_t turns_seen;	/* watchdog */
+	int tid;		/* the driver's */
+	struct lane *in_lane;	/* the call that it is in, if turns is odd */
+	uint8_t in_slot;
 	_Atomic bool awake;
 };
 
@@ -310,7 +338,12 @@ void turn_engine_awake(struct engine *);
 
 int pool_init(int max);
 void pool_add(struct call *);
-void pool_interrupt(struct call *); /* driver: make a blocked call return */
+void pool_left(struct call *);	 /* by the thread that has it: no signals any more */
+void pool_forget(struct call *); /* likewise; its slot is free */
+bool pool_adopt(struct lane *, uint32_t slot, int tid);
+/* Driver: make the call in a slot return. If it is parked: here it is, finish it. */
+struct call *pool_interrupt(struct lane *, uint32_t slot);
+bool pool_interrupt_again(void); /* watchdog; true while there is somebody to interrupt */
 
 /* --- paths (walk.c) ---------------------------------------------------------------------------------------------- */
 
@@ -326,6 +359,9 @@ struct where {
 long walk(struct call *c, int which, uint64_t base, const char *path, bool follow, struct where *w);
 void walk_end(struct where *w);
 /* Descriptor of a base, borrowed; -errno. */
+/* /proc/self/fd from before --root: an object as a path, "N", that the kernel follows to it. */
+extern int proc_fds;
+const char *fd_name(char buf[16], int fd);
 int walk_base(struct client *cl, uint64_t base, uint32_t *root);
 long walk_redirect(struct call *c, int which, uint32_t root, const char *path);
 

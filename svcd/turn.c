@@ -10,7 +10,10 @@
  *	odd -> even	leaves it, or		takes the engine away
  *			(whose exchange succeeds)
  *
- * The watchdog sleeps while all engines do.
+ * The new driver sees all that the stuck one did to the engine before it entered the call, and the
+ * stuck one touches nothing of the engine afterwards: it has its call, which holds what it needs.
+ *
+ * The watchdog sleeps while all engines do. See test/model/turn.pml.
  */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
@@ -26,19 +29,21 @@ _Thread_local struct engine *driving;
 static _Thread_local uint64_t entered; /* the turn that this thread is in */
 static _Atomic uint32_t watching;      /* futex: 1 while the watchdog ticks */
 
-static void wake_watchdog(void)
+/* Before an engine that has slept does anything. */
+void turn_engine_awake(struct engine *e)
 {
-	if (!atomic_exchange(&watching, 1))
+	/* Sequentially consistent, as in watchdog(): either it sees that we are awake, or we see that
+	 * it has stopped watching. */
+	atomic_store(&e->awake, true);
+	if (!atomic_load(&watching) && !atomic_exchange(&watching, 1))
 		syscall(SYS_futex, &watching, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 void turn_enter(struct engine *e)
 {
 	entered = atomic_load_explicit(&e->turns, memory_order_relaxed) + 1;
-	/* Relaxed: nobody learns anything from it but that we were here. */
-	atomic_store_explicit(&e->turns, entered, memory_order_relaxed);
-	if (!atomic_load_explicit(&watching, memory_order_relaxed))
-		wake_watchdog();
+	/* Release: what we did to the engine comes before. Pairs with take_away(). */
+	atomic_store_explicit(&e->turns, entered, memory_order_release);
 }
 
 bool turn_leave(struct engine *e)
@@ -55,9 +60,18 @@ bool turn_leave(struct engine *e)
 
 static void *drive(void *arg)
 {
-	driving = arg;
+	struct engine *e = arg;
+	struct client *cl;
+
 	ident_thread_init();
-	engine_drive(arg);
+	/* The lane is still there: only a driver drops clients, and now that is us. */
+	if (e->in_lane && pool_adopt(e->in_lane, e->in_slot, e->tid)) {
+		cl = e->in_lane->client;
+		cl->stuck++;
+		cl->stuck_at = now_ns();
+	}
+	engine_drive(e);
+	ident_thread_exit();
 	return NULL;
 }
 
@@ -66,7 +80,7 @@ static void take_away(struct engine *e, uint64_t seen)
 	pthread_attr_t attr;
 	pthread_t t;
 
-	/* Acquire: we see all that the stuck driver did to the engine. Pairs with turn_leave(). */
+	/* Acquire: for the new driver, what the stuck one did. Pairs with turn_enter(). */
 	if (!atomic_compare_exchange_strong_explicit(&e->turns, &seen, seen + 1,
 						     memory_order_acq_rel, memory_order_relaxed))
 		return;
@@ -79,7 +93,7 @@ static void take_away(struct engine *e, uint64_t seen)
 
 static bool tick(void)
 {
-	bool awake = false;
+	bool awake = pool_interrupt_again();
 
 	for (int i = 0; i < opt.engines; i++) {
 		struct engine *e = &engines[i];
@@ -104,7 +118,7 @@ static void *watchdog(void *arg)
 		if (tick())
 			continue;
 		atomic_store(&watching, 0);
-		/* A driver that enters a call after this look sees 0 and wakes us. */
+		/* An engine that wakes up after this look sees 0 and wakes us. */
 		if (tick()) {
 			atomic_store(&watching, 1);
 			continue;

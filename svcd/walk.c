@@ -208,10 +208,14 @@ static long walk_slow(struct call *c, int which, bool follow, struct where *w)
 			return 0;
 		}
 		if (end - p == 1 && p[0] == '.') {
+			if (last)
+				return 0;
 			p = rest;
 			continue;
 		}
 		if (end - p == 2 && p[0] == '.' && p[1] == '.') {
+			if (last && !(w->root < c->client->nroots && at_root(c->client, w)))
+				return 0; /* what cannot be done to ".." the kernel says best */
 			r = up(c, which, w, rest);
 			if (r)
 				return r;

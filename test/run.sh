@@ -28,31 +28,13 @@ usage() {
 		  --keep           keep the work directory
 		  --shell          start the two domains, then a shell to try things in
 		environment: BUILD (build directory), SVCD (another svcd, such as a sanitised one),
-		VT_TMPDIR (where to work), VT_SHOW_LINES (of a failing test's output), CI
+		VT_TMPDIR (where to work), VT_SHOW_LINES (of a failing test's output), VT_TIMEOUT
+		(seconds, for every test), CI=true (warnings and unexpected skips are failures)
 	END
 }
 
-while [ $# -gt 0 ]; do
-	case $1 in
-	--only) only=$2 && shift ;;
-	--stages) stages=$2 && shift ;;
-	--modes) modes=$(xargs <<<"native ${2//native/}") && shift ;;
-	--quick) size=quick ;;
-	--full) size=full ;;
-	--no-install) install=no ;;
-	--no-build) compile=no ;;
-	--keep) keep=yes ;;
-	--shell) stages=shell ;;
-	-h | --help) usage && exit ;;
-	*) usage >&2 && exit 2 ;;
-	esac
-	shift
-done
-
-[ "$(id -u)" = 0 ] || die "must be run as root: it makes network namespaces and changes users"
-
 packages=(
-	gcc meson ninja-build pkg-config libinih-dev libaio-dev liburcu-dev libcap-dev
+	gcc libc6-dev binutils meson ninja-build pkg-config libinih-dev libaio-dev liburcu-dev libcap-dev
 	libseccomp-dev libsystemd-dev liburing-dev clang-format spin
 	iproute2 procps util-linux e2fsprogs strace
 	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
@@ -113,14 +95,15 @@ simple_test() { # NAME TIMEOUT COMMAND...
 	shift 2
 	wanted "$name" || return 0
 	mkdir -p "$work/simple"
-	setsid timeout -k 2 "$limit" env TMPDIR="$work/simple" "$@" </dev/null >"$work/simple.out" 2>&1 &
+	clean_exec setsid timeout -k 2 "$limit" env TMPDIR="$work/simple" "$@" \
+		</dev/null >"$work/simple.out" 2>&1 &
 	sid=$!
 	wait "$sid" || rc=$?
 	left_behind "$sid" >>"$work/simple.out" || rc=99
 	case $rc in
 	0) pass "$name" ;;
 	77) skip "$name" "$(sed -n 's/^skip: //p' "$work/simple.out" | tail -n 1)" ;;
-	*) fail "$name" "$(explain_status $rc)" "$work/simple.out" ;;
+	*) fail "$name" "$(explain_status "$rc")" "$work/simple.out" ;;
 	esac
 	rm -rf "$work/simple"
 }
@@ -130,7 +113,8 @@ stage_unit() {
 	for t in "$build"/test/unit/*_test; do
 		[ -x "$t" ] && simple_test "unit/${t##*/}" 120 "$t"
 	done
-	return 0
+	simple_test unit/coverage 120 python3 "$top/test/coverage/coverage.py" "$preload" \
+		"$top/ring/calls.def" "$top/test/coverage/local.list"
 }
 
 stage_model() {
@@ -198,9 +182,31 @@ stage_programs() {
 
 stage_shell() {
 	echo "LD_PRELOAD=$work/bin/libvirtuos.so VIRTUOS_CONFIG=$work/forwarded.conf"
-	echo "tree: $work/forwarded/data here is $work/root there"
-	in_namespace void env VT_DIR="$work/forwarded/data" VT_LOCAL="$shm" \
+	echo "tree: $work/fwd/data here is $work/root there"
+	in_namespace void env VT_DIR="$work/fwd/data" VT_LOCAL="$shm" \
 		VIRTUOS_CONFIG="$work/forwarded.conf" bash
+}
+
+# Without work svcd does not run: at most one tick (10 ms) of ten seconds.
+domains_idle() {
+	local name before seconds=10
+	local -A ticks
+	[[ $modes == *forwarded* ]] || return 0
+	[ $size != quick ] || seconds=2
+	wanted idle || return 0
+	for name in net storage; do
+		ticks[$name]=$(cpu_ticks "$name")
+	done
+	sleep $seconds
+	for name in net storage; do
+		before=${ticks[$name]}
+		ticks[$name]=$(($(cpu_ticks "$name") - before))
+		if [ "${ticks[$name]}" -le 1 ]; then
+			pass "svcd $name is idle without work"
+		else
+			fail "svcd $name is idle without work" "${ticks[$name]} ticks in $seconds s"
+		fi
+	done
 }
 
 # svcd ends by itself when told to.
@@ -220,28 +226,58 @@ stop_domains() {
 	done
 }
 
-trap finish EXIT
-trap 'exit 130' INT TERM
-umask 022
-ulimit -c 0
-disk_local=no
-preload=$build/preload/libvirtuos.so
-svcd=${SVCD:-$build/svcd/svcd}
-test_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PATH=$test_path
+options() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--only) only=$2 && shift ;;
+		--stages) stages=$2 && shift ;;
+		--modes) modes=$(xargs <<<"native ${2//native/}") && shift ;;
+		--quick) size=quick ;;
+		--full) size=full ;;
+		--no-install) install=no ;;
+		--no-build) compile=no ;;
+		--keep) keep=yes ;;
+		--shell) stages=shell ;;
+		-h | --help) usage && exit ;;
+		*) usage >&2 && exit 2 ;;
+		esac
+		shift
+	done
+}
 
-make_work
-[ $install = no ] || install_missing
-[ $compile = no ] || build_all || die "the build fails"
-[ -z "$keep" ] || undo=()
+# All in a function, so that the script has been read when it begins to work.
+main() {
+	options "$@"
+	[ "$(id -u)" = 0 ] || die "must be run as root: it makes network namespaces, changes users"
+	trap finish EXIT
+	trap 'exit 130' INT TERM
+	umask 022
+	ulimit -c 0
+	# Ten thousand descriptors are opened by one test.
+	[ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 20000 ] || ulimit -Hn 20000
+	disk_local=no
+	preload=$build/preload/libvirtuos.so
+	svcd=${SVCD:-$build/svcd/svcd}
+	test_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+	export PATH=$test_path
 
-if [[ " $stages " =~ \ (behaviour|programs|shell)\  ]]; then
-	three_way_setup
-fi
-for stage in $stages; do
-	"stage_$stage"
-done
-if [[ " $stages " =~ \ (behaviour|programs)\  ]]; then
-	stop_domains
-fi
-[ "$stages" = shell ] || summary
+	make_work
+	[ $install = no ] || install_missing
+	[ $compile = no ] || build_all || die "the build fails"
+	[ -z "$keep" ] || undo=()
+
+	if [[ " $stages " =~ \ (behaviour|programs|shell)\  ]]; then
+		three_way_setup
+	fi
+	for stage in $stages; do
+		"stage_$stage"
+	done
+	if [[ " $stages " =~ \ (behaviour|programs)\  ]]; then
+		domains_idle
+		stop_domains
+	fi
+	[ "$stages" = shell ] || summary
+}
+
+main "$@"
+exit

@@ -8,9 +8,9 @@
 #            call that is not forwarded fails instead of passing unnoticed
 #   plain    loopback for the native and local runs
 #
-# Layout below $work, alike for the three modes:
-#   MODE/side/note       local in every mode
-#   MODE/data/CASE       VT_DIR; for "forwarded" MODE/data does not exist here, it is $work/root
+# Layout below $work, alike for the three modes (nat, loc, fwd: paths are equally long):
+#   nat/side/note        local in every mode
+#   nat/data/CASE        VT_DIR; for "forwarded" fwd/data does not exist here, it is $work/root
 #   VT_LOCAL             on another file system (tmpfs), local in every mode
 #   VT_FAR               a second tree; when forwarded, at /vt/data where not even the parent exists
 
@@ -86,6 +86,12 @@ end_domains() {
 	done
 }
 
+cpu_ticks() { # NAME: user and system time of a domain so far
+	local fields
+	read -ra fields <"/proc/${svcd_pid[$1]}/stat"
+	echo $((fields[13] + fields[14]))
+}
+
 count_domain() { # NAME: descriptors, shared mappings of clients, threads
 	local pid=${svcd_pid[$1]} n
 	set -- /proc/"$pid"/fd/*
@@ -93,6 +99,13 @@ count_domain() { # NAME: descriptors, shared mappings of clients, threads
 	printf '%d %d ' "$n" "$(grep -c 'memfd:' "/proc/$pid/maps" 2>/dev/null)"
 	set -- /proc/"$pid"/task/*
 	printf '%d\n' $#
+}
+
+count_domains() {
+	local name
+	for name in net storage; do
+		count_domain $name >"$work/$name.base"
+	done
 }
 
 # What a program held in svcd is gone soon after it has ended.
@@ -119,11 +132,11 @@ three_way_setup() {
 	hold_namespace plain
 	in_namespace plain ip link set lo up
 	mkdir -p "$work/out" "$work/root" "$work/bin"
-	for mode in native local forwarded; do
+	for mode in nat loc fwd; do
 		mkdir -p "$work/$mode/side"
 		echo "beside the tree" >"$work/$mode/side/note"
 	done
-	mkdir "$work"/{native,local}/{data,far} "$work/root/vt"
+	mkdir "$work"/{nat,loc}/{data,far} "$work/root/vt"
 	shm=$(mktemp -d /dev/shm/virtuos-test.XXXXXX)
 	chmod 755 "$shm"
 	on_exit "rm -rf '$shm'"
@@ -147,7 +160,7 @@ three_way_setup() {
 		[default]
 		inet = net
 		dns = net
-		file $work/forwarded/data = storage:/
+		file $work/fwd/data = storage:/
 		file /vt/data = storage:/vt
 	END
 	hold_namespace net
@@ -155,9 +168,7 @@ three_way_setup() {
 	hold_namespace void
 	on_exit end_domains
 	start_domains
-	for mode in net storage; do
-		count_domain $mode >"$work/$mode.base"
-	done
+	count_domains
 }
 
 # Runs COMMAND as USER in MODE; its output goes to $work/out/NAME.MODE, its status to status[MODE].
@@ -165,8 +176,14 @@ run_mode() { # MODE NAME USER TIMEOUT COMMAND...
 	local mode=$1 name=$2 user=$3 limit=$4 ns=plain uid=65534 sid
 	shift 4
 	local out=$work/out/$name.$mode env=() as=()
-	local data=$work/$mode/data/$name real=$work/$mode/data/$name local_dir=$shm/$name
-	local far=$work/$mode/far/$name vt_far=$work/$mode/far/$name
+	local tag local_dir=$shm/$name
+	case $mode in
+	native) tag=nat ;;
+	local) tag=loc ;;
+	forwarded) tag=fwd ;;
+	esac
+	local data=$work/$tag/data/$name real=$work/$tag/data/$name
+	local far=$work/$tag/far/$name vt_far=$work/$tag/far/$name
 	if [ "$mode" = forwarded ]; then
 		ns=void
 		real=$work/root/$name
@@ -174,7 +191,7 @@ run_mode() { # MODE NAME USER TIMEOUT COMMAND...
 		vt_far=/vt/data/$name
 	fi
 	[ "$user" = root ] && uid=0
-	[ "$disk_local" = yes ] && local_dir=$work/$mode/side/$name
+	[ "$disk_local" = yes ] && local_dir=$work/$tag/side/$name
 	rm -rf "$real" "$local_dir" "$far"
 	mkdir "$real" "$local_dir" "$far"
 	chown "$uid:$uid" "$real" "$local_dir" "$far"
@@ -220,7 +237,7 @@ explain_status() {
 
 # COMMAND three ways as USER. The native run must pass by itself; the others must be equal to it.
 three_way() { # NAME USER TIMEOUT COMMAND...
-	local name=$1 user=$2 limit=$3 mode out problem leak
+	local name=$1 user=$2 limit=${VT_TIMEOUT:-$3} mode out problem leak
 	local label="$name ($user)"
 	shift 3
 	local -A status=()
@@ -250,11 +267,14 @@ three_way() { # NAME USER TIMEOUT COMMAND...
 		if [ "$mode" = forwarded ]; then
 			if ! domains_alive; then
 				problem="${problem:+$problem; }svcd ended"
-			elif ! leak=$(leaks); then
-				problem="${problem:+$problem; }$leak"
-				for d in net storage; do
-					count_domain "$d" >"$work/$d.base"
-				done
+			elif [ -z "$problem" ] && ! leaks >/dev/null; then
+				# Made once and kept is no leak; growing again with the same program is.
+				count_domains
+				run_mode "$mode" "$name" "$user" "$limit" "$@"
+				leak=$(leaks) || problem=$leak
+				count_domains
+			elif [ -n "$problem" ]; then
+				leaks >/dev/null || count_domains
 			fi
 		fi
 		if [ -n "$problem" ]; then

@@ -86,6 +86,15 @@ static bool same_domain(uint64_t a, uint64_t b)
 	return a && b && VOS_WORD_DOMAIN(a) == VOS_WORD_DOMAIN(b) && vos_current(a) && vos_current(b);
 }
 
+/* Before anything is taken from a pipe that could not be put anywhere. */
+static bool writable(long fd, uint64_t w)
+{
+	long flags = w ? vos_forward_fd(VOS_OP_fcntl, w, (const long[6]){ fd, F_GETFL }) :
+			 vos_raw2(SYS_fcntl, fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
 static bool bad(uint64_t w)
 {
 	return VOS_WORD_KIND(w) == VOS_FD_OURS;
@@ -132,6 +141,8 @@ long vos_sys_sendfile(long out, long in, long off, long len, long a4, long a5)
 		return -EINVAL;
 	if (same_domain(wo, wi))
 		return sendfile_inside(wo, wi, (int64_t *)off, (size_t)len);
+	if (!writable(out, wo))
+		return -EBADF;
 	return copy_loop(&i, &o, (size_t)len);
 }
 
@@ -198,6 +209,8 @@ long vos_sys_splice(long in, long off_in, long out, long off_out, long len, long
 		return -EINVAL;
 	if ((is_pipe(in) && off_in) || (is_pipe(out) && off_out))
 		return -ESPIPE;
+	if (!writable(out, wo))
+		return -EBADF;
 	/* One step: what is read must be written, or it would be lost from a pipe. */
 	return copy_loop(&i, &o, (size_t)len < STEP ? (size_t)len : STEP);
 }

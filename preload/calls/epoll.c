@@ -41,8 +41,7 @@ long vos_sys_epoll_create1(long flags, long a1, long a2, long a3, long a4, long 
 	return note_made(vos_raw1(SYS_epoll_create1, flags));
 }
 
-/* --- local members
- * ---------------------------------------------------------------------------------------- */
+/* --- local members -------------------------------------------------------------------------- */
 
 static long ctl_real(long epfd, long op, long fd, struct epoll_event *ev)
 {
@@ -59,8 +58,7 @@ static long ctl_real(long epfd, long op, long fd, struct epoll_event *ev)
 	return 0;
 }
 
-/* --- nested ones
- * --------------------------------------------------------------------------------------------- */
+/* --- nested ones ---------------------------------------------------------------------------- */
 
 /* The kernel has taken @fd as a member of @epfd. Is it an epoll descriptor? Only those do not mind.
  */
@@ -99,9 +97,9 @@ static long ctl_nested(long epfd, long op, long fd, struct epoll_event *ev)
 	if (r || (op == EPOLL_CTL_ADD && !is_epoll(fd, epfd)))
 		return r;
 	if (op == EPOLL_CTL_ADD) {
-		r = vos_epoll_adopt(epfd, -1, &e);
+		r = vos_epoll_adopt(epfd, &e);
 		if (!r)
-			r = vos_epoll_adopt(fd, -1, &member);
+			r = vos_epoll_adopt(fd, &member);
 	} else {
 		e = vos_epoll_get(vos_fd(epfd));
 		member = vos_epoll_get(vos_fd(fd));
@@ -116,8 +114,7 @@ static long ctl_nested(long epfd, long op, long fd, struct epoll_event *ev)
 	return r;
 }
 
-/* --- remote members
- * --------------------------------------------------------------------------------------------- */
+/* --- remote members ------------------------------------------------------------------------- */
 
 /* Its domain has died: it can still come and go, and be reported. */
 static long ctl_dead(struct vos_epoll *e, long op, long fd, uint64_t word,
@@ -136,25 +133,22 @@ static long ctl_dead(struct vos_epoll *e, long op, long fd, uint64_t word,
 }
 
 /* The record of @epfd, made for its first remote member. */
-static long record_of(long epfd, long op, unsigned d, struct vos_epoll **e)
+static long record_of(long epfd, long op, struct vos_epoll **e)
 {
 	uint64_t word = vos_fd(epfd);
-	struct vos_chan *c;
-	long r = 0;
+	long r;
 
 	*e = vos_epoll_get(word);
 	if (*e)
 		return 0;
 	if (word)
 		return -EINVAL;
-	c = vos_domain[d].chan;
-	if (!c)
-		c = vos_domain_chan(d, &r);
-	if (op != EPOLL_CTL_ADD) {
-		r = c ? vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_DEL, c->bell, 0) : -ENOENT;
-		return r ? r : -ENOENT;
-	}
-	return vos_epoll_adopt(epfd, c ? c->bell : -1, e);
+	if (op == EPOLL_CTL_ADD)
+		return vos_epoll_adopt(epfd, e);
+	/* It has no such member, if it is an epoll descriptor at all: its own number is no member.
+	 */
+	r = vos_raw4(SYS_epoll_ctl, epfd, op, epfd, 0);
+	return r == -EBADF ? r : -ENOENT;
 }
 
 static long ctl_remote(long epfd, long op, long fd, uint64_t word, struct epoll_event *ev)
@@ -167,7 +161,7 @@ static long ctl_remote(long epfd, long op, long fd, uint64_t word, struct epoll_
 		return -EFAULT;
 	if (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)
 		return -EINVAL;
-	r = record_of(epfd, op, d, &e);
+	r = record_of(epfd, op, &e);
 	if (r)
 		return r;
 	if (!vos_current(word))

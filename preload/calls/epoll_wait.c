@@ -35,12 +35,26 @@ struct wait {
 	bool nowait;
 	const struct vos_mask *mask;
 	bool again; /* something changed: what has not been found counts for nothing */
+	unsigned nudges;
 	struct vos_many many;
 	int room[VOS_MAX_DOMAINS];
 };
 
-/* --- sources
- * --------------------------------------------------------------------------------------------- */
+/* --- sources -------------------------------------------------------------------------------- */
+
+/*
+ * The nudge was for threads that still have to run. If they do not come for a long time they are no
+ * more.
+ */
+static void let_others_leave(struct wait *w)
+{
+	const struct timespec t = { 0, 1000000 };
+
+	if (++w->nudges > 2)
+		vos_raw2(SYS_nanosleep, (long)&t, 0);
+	if (w->nudges == 200)
+		vos_epoll_overdue(w->e);
+}
 
 /* From the real descriptor, at most @room. */
 static long look_local(struct wait *w, int room)
@@ -54,6 +68,8 @@ static long look_local(struct wait *w, int room)
 	if (r > 0) {
 		w->n += vos_epoll_filter(w->ev + w->n, (int)r, &nudged);
 		w->again |= nudged;
+		if (unlikely(nudged))
+			let_others_leave(w);
 	}
 	return r < 0 ? r : 0;
 }
@@ -120,22 +136,26 @@ static void collect_all(struct wait *w)
 			collect(w, d);
 }
 
-/* --- a round
- * -------------------------------------------------------------------------------------------------
- */
+/* --- a round -------------------------------------------------------------------------------- */
 
 /* More sources than room: one after the other, each time another one first. */
 static long look_in_turn(struct wait *w, unsigned doms, bool local)
 {
 	uint32_t first = atomic_fetch_add_explicit(&w->e->turn, 1, memory_order_relaxed);
+	unsigned source[VOS_MAX_DOMAINS + 1], n = 0;
 
-	for (unsigned i = 0; i <= VOS_MAX_DOMAINS && w->n < w->max; i++) {
-		unsigned d = (first + i) % (VOS_MAX_DOMAINS + 1);
-		long r = 0;
+	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++)
+		if (doms & 1u << d)
+			source[n++] = d;
+	if (local)
+		source[n++] = VOS_MAX_DOMAINS;
+	for (unsigned i = 0; i < n && w->n < w->max; i++) {
+		unsigned d = source[(first + i) % n];
+		long r;
 
 		if (d == VOS_MAX_DOMAINS)
-			r = local ? look_local(w, w->max - w->n) : 0;
-		else if (doms & 1u << d)
+			r = look_local(w, w->max - w->n);
+		else
 			r = begin(w, d, w->max - w->n, 0);
 		if (r == -ENOLINK)
 			w->again = true;
@@ -224,11 +244,10 @@ static long go_round(struct wait *w)
 
 static long wait_remote(struct wait *w)
 {
-	int64_t ns0 = w->deadline; /* a duration so far */
 	long r, key;
 
-	w->nowait = ns0 == 0;
-	w->deadline = vos_deadline(ns0);
+	w->nowait = !w->deadline; /* a duration so far */
+	w->deadline = vos_deadline(w->deadline);
 	do {
 		w->again = false;
 		key = vos_epoll_enter(w->epfd, w->e);
@@ -239,13 +258,10 @@ static long wait_remote(struct wait *w)
 		if (r)
 			return r;
 	} while (w->again || (!w->nowait && vos_left(w->deadline)));
-	if (!ns0 && w->mask) /* signals that the mask lets through, as the kernel would */
-		return vos_ppoll(NULL, 0, 0, w->mask);
 	return 0;
 }
 
-/* --- the system calls
- * -------------------------------------------------------------------------------------------- */
+/* --- the system calls ----------------------------------------------------------------------- */
 
 /* The kernel's own call, for as long as the descriptor has no companion. 0 in *@record: it had
  * none. */

@@ -91,6 +91,8 @@ static long forward(uint64_t w, unsigned long nr, long arg)
 		a[4] = t->out;
 	}
 	r = vos_forward(VOS_OP_ioctl, VOS_WORD_DOMAIN(w), a, NULL);
+	if (r >= 0)
+		return 0;
 	return r == -ENOLINK ? vos_dead(w, false) : r;
 }
 

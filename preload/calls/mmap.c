@@ -44,6 +44,9 @@ static long check(uint64_t w, long fd, long prot, long flags, size_t len)
 	if ((flags & MAP_TYPE) != MAP_PRIVATE && (flags & MAP_TYPE) != MAP_SHARED &&
 	    (flags & MAP_TYPE) != MAP_SHARED_VALIDATE)
 		return -EINVAL;
+	r = vos_forward_fd(VOS_OP_fcntl, w, (const long[6]){ fd, F_GETFL });
+	if (r >= 0 && (r & O_ACCMODE) == O_WRONLY)
+		return -EACCES;
 	if ((flags & MAP_TYPE) != MAP_PRIVATE)
 		return -ENODEV;
 	if (len > MAP_LIMIT)

@@ -79,8 +79,7 @@ static long total_length(const struct msghdr *m, size_t *total)
 	return 0;
 }
 
-/* --- sending
- * ------------------------------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------------------------- */
 
 /* What of a message goes before its data. */
 struct head {
@@ -132,7 +131,7 @@ static void fill_sendmsg(struct vos_req *q, const struct head *h, struct cursor 
 
 /* One request of at most VOS_IO_MAX bytes. *@asked: how many of @len it was for. */
 static long send_piece(uint64_t w, const struct head *h, struct cursor *v, size_t len, long flags,
-		       size_t *asked)
+		       enum vos_wait how, size_t *asked)
 {
 	size_t head = head_size(h), min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
 	struct vos_req q;
@@ -153,7 +152,7 @@ static long send_piece(uint64_t w, const struct head *h, struct cursor *v, size_
 		fill_sendmsg(&q, h, v, len);
 	else
 		fill_send(&q, h, v, len);
-	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	r = vos_req_run(&q, how);
 	if (r > (long)len)
 		r = -EPROTO;
 out:
@@ -185,7 +184,7 @@ static long check_head(const struct msghdr *m, struct head *h)
  * What does not fit one request goes in several, which only a stream can take: the kernel refuses a
  * datagram of the first one's size.
  */
-long vos_send_msg(uint64_t w, const struct msghdr *m, long flags)
+long vos_send_msg(uint64_t w, const struct msghdr *m, long flags, enum vos_wait how)
 {
 	struct cursor v = { m->msg_iov, 0 };
 	size_t total, done = 0, asked = 0;
@@ -197,7 +196,7 @@ long vos_send_msg(uint64_t w, const struct msghdr *m, long flags)
 	if (r)
 		return r;
 	do {
-		r = send_piece(w, &h, &v, total - done, flags, &asked);
+		r = send_piece(w, &h, &v, total - done, flags, how, &asked);
 		if (r < 0)
 			break;
 		done += (size_t)r;
@@ -206,8 +205,7 @@ long vos_send_msg(uint64_t w, const struct msghdr *m, long flags)
 	return done ? (long)done : vos_sent(w, r, flags);
 }
 
-/* --- receiving
- * ------------------------------------------------------------------------------------------ */
+/* --- receiving ------------------------------------------------------------------------------ */
 
 /* Copy what came with the data to where the program wants it. */
 static void take_parts(struct msghdr *m, const struct vos_msg *out, const uint8_t *name,
@@ -227,7 +225,7 @@ static void take_parts(struct msghdr *m, const struct vos_msg *out, const uint8_
 
 /* *@asked: how many bytes of data there was room for. */
 static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t len, long flags,
-		       size_t *asked)
+		       enum vos_wait how, size_t *asked)
 {
 	size_t name = m->msg_name ? sizeof(struct sockaddr_storage) : 0;
 	size_t control = m->msg_control ? m->msg_controllen : 0, head;
@@ -253,7 +251,7 @@ static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t le
 	q.e->arg[3] = (uint64_t)flags;
 	q.e->arg[4] = name;
 	q.e->arg[5] = control;
-	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	r = vos_req_run(&q, how);
 	if (r < 0)
 		goto out;
 	memcpy(&out, vos_req_in_ptr(&q), sizeof(out));
@@ -272,7 +270,8 @@ out:
 }
 
 /* The rest of what MSG_WAITALL asks for. */
-static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, size_t *asked)
+static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, enum vos_wait how,
+		      size_t *asked)
 {
 	struct vos_req q;
 	long r = vos_begin_fd(&q, w, VOS_OP_recv);
@@ -287,7 +286,7 @@ static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, size
 	q.e->arg[1] = VOS_REF(q.in.off, len);
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)flags;
-	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	r = vos_req_run(&q, how);
 	if (r > (long)len)
 		r = -EPROTO;
 	else if (r > 0)
@@ -297,7 +296,7 @@ out:
 	return r;
 }
 
-long vos_recv_msg(uint64_t w, struct msghdr *m, long flags)
+long vos_recv_msg(uint64_t w, struct msghdr *m, long flags, enum vos_wait how)
 {
 	struct cursor v = { m->msg_iov, 0 };
 	size_t total, done, asked = 0;
@@ -309,22 +308,21 @@ long vos_recv_msg(uint64_t w, struct msghdr *m, long flags)
 		return r;
 	if (flags & (MSG_ERRQUEUE | MSG_OOB)) /* are never waited for */
 		flags |= MSG_DONTWAIT;
-	r = recv_first(w, m, &v, total, flags, &asked);
+	r = recv_first(w, m, &v, total, flags, how, &asked);
 	if (r < 0)
 		return r == -ENOLINK ? vos_dead(w, true) : r;
 	done = (size_t)r;
 	if (!(flags & MSG_WAITALL) || flags & (MSG_PEEK | MSG_TRUNC) || !vos_is_stream(w))
 		return r;
 	while (r == (long)asked && r && done < total) {
-		r = recv_more(w, &v, total - done, flags, &asked);
+		r = recv_more(w, &v, total - done, flags, how, &asked);
 		if (r > 0)
 			done += (size_t)r;
 	}
 	return (long)done;
 }
 
-/* --- the system calls
- * -------------------------------------------------------------------------------------- */
+/* --- the system calls ----------------------------------------------------------------------- */
 
 /* Does a local message hand over a remote descriptor? */
 static bool sends_remote(const struct msghdr *m)
@@ -362,7 +360,7 @@ long vos_sys_sendmsg(long fd, long msg, long flags, long a3, long a4, long a5)
 		return unlikely(sends_remote(m)) ? -EOPNOTSUPP
 						 : vos_local(SYS_sendmsg, fd, msg, flags, 0, 0, 0);
 	r = vos_not_socket(w);
-	return r ? r : vos_send_msg(w, m, flags);
+	return r ? r : vos_send_msg(w, m, flags, vos_wait_of(fd, true));
 }
 
 long vos_sys_recvmsg(long fd, long msg, long flags, long a3, long a4, long a5)
@@ -374,7 +372,7 @@ long vos_sys_recvmsg(long fd, long msg, long flags, long a3, long a4, long a5)
 	if (likely(!w))
 		return vos_local(SYS_recvmsg, fd, msg, flags, 0, 0, 0);
 	r = vos_not_socket(w);
-	return r ? r : vos_recv_msg(w, (struct msghdr *)msg, flags);
+	return r ? r : vos_recv_msg(w, (struct msghdr *)msg, flags, vos_wait_of(fd, false));
 }
 
 static long sendmmsg_local(long fd, struct mmsghdr *m, unsigned n, long flags)
@@ -402,7 +400,7 @@ long vos_sys_sendmmsg(long fd, long msgs, long count, long flags, long a4, long 
 	if (r)
 		return r;
 	for (i = 0; i < n && i < MESSAGES; i++) {
-		r = vos_send_msg(w, &m[i].msg_hdr, flags);
+		r = vos_send_msg(w, &m[i].msg_hdr, flags, vos_wait_of(fd, true));
 		if (r < 0)
 			break;
 		m[i].msg_len = (unsigned)r;
@@ -456,7 +454,8 @@ long vos_sys_recvmmsg(long fd, long msgs, long count, long flags, long timeout, 
 			      : INT64_MAX;
 	}
 	for (i = 0; i < n && i < MESSAGES; i++) {
-		r = vos_recv_msg(w, &m[i].msg_hdr, flags & ~(long)MSG_WAITFORONE);
+		r = vos_recv_msg(w, &m[i].msg_hdr, flags & ~(long)MSG_WAITFORONE,
+				 vos_wait_of(fd, false));
 		if (r < 0)
 			break;
 		m[i].msg_len = (unsigned)r;

@@ -72,9 +72,16 @@ local:
 	return vos_local(SYS_openat, dirfd, (long)path, (long)how->flags, (long)how->mode, 0, 0);
 }
 
+/* open ignores what it does not know; openat2, which the service uses, does not. */
+#define OPEN_KNOWN                                                                                 \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |      \
+	 O_ASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC |     \
+	 O_PATH | __O_TMPFILE | 0100000 /* O_LARGEFILE as the kernel has it */)
+#define PATH_KNOWN (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
 static long open_flags(long dirfd, long path, long flags, long mode)
 {
-	struct open_how how = { .flags = (uint64_t)(unsigned)flags };
+	struct open_how how = { .flags = (uint64_t)flags & (flags & O_PATH ? PATH_KNOWN : OPEN_KNOWN) };
 
 	if (flags & (O_CREAT | __O_TMPFILE))
 		how.mode = (uint64_t)mode & 07777;

@@ -4,7 +4,8 @@
  * arguments fixed, and the working directory.
  */
 #define _GNU_SOURCE
-#include "preload/vos.h"
+#include "preload/proc.h"
+#include "preload/process.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -168,33 +169,13 @@ long vos_sys_fchdir(long fd, long a1, long a2, long a3, long a4, long a5)
 
 long vos_sys_getcwd(long buf, long size, long a2, long a3, long a4, long a5)
 {
-	char below[VOS_PATH_MAX];
-	const char *prefix;
-	size_t n, m;
 	long r;
 
 	UNUSED(a2, a3, a4, a5);
 	if (likely(vos_cwd_domain < 0))
 		return vos_raw2(SYS_getcwd, buf, size);
-	r = vos_forward(VOS_OP_getcwd, (unsigned)vos_cwd_domain,
-			(const uint64_t[6]){ VOS_BASE_CWD, (uint64_t)below, sizeof(below) }, NULL);
-	if (r < 0)
-		return r == -ENOLINK ? -EIO : r;
-	if (r < 1 || r > (long)sizeof(below) || below[r - 1])
-		return -EPROTO;
-	prefix = vos_cwd_prefix >= 0 ? vos_config.prefix[vos_cwd_prefix].path : "/";
-	n = strcmp(prefix, "/") ? strlen(prefix) : 0;
-	m = strcmp(below, "/") ? strlen(below) : 0;
-	if (n + m == 0) {
-		below[0] = '/';
-		m = 1;
-	}
-	if (n + m + 1 > (size_t)size)
-		return -ERANGE;
-	memcpy((char *)buf, prefix, n);
-	memcpy((char *)buf + n, below, m);
-	((char *)buf)[n + m] = 0;
-	return (long)(n + m + 1);
+	r = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_CWD, vos_cwd_prefix, (char *)buf, (size_t)size);
+	return r < 0 ? r : r + 1;
 }
 
 /* The programs' root is the kernel's; a root inside a domain is refused clearly. */
@@ -207,7 +188,10 @@ long vos_sys_chroot(long path, long a1, long a2, long a3, long a4, long a5)
 	res = vos_route(&r, CWD, (const char *)path, false);
 	if (res)
 		return res;
-	return r.dom == VOS_TO_LOCAL ? vos_raw1(SYS_chroot, (long)r.path) : -EOPNOTSUPP;
+	if (r.dom != VOS_TO_LOCAL)
+		return -EOPNOTSUPP;
+	vos_tickets_take(); /* the services may be out of reach from in there */
+	return vos_raw1(SYS_chroot, (long)r.path);
 }
 
 long vos_sys_umask(long mask, long a1, long a2, long a3, long a4, long a5)

@@ -123,8 +123,7 @@ static void sort_members(struct set *s)
 	}
 }
 
-/* --- one domain
- * ------------------------------------------------------------------------------------------ */
+/* --- one domain ----------------------------------------------------------------------------- */
 
 /* The service is gone, or cannot be reached any more: so is every member that it had. */
 static void domain_died(struct set *s, unsigned d)
@@ -206,8 +205,7 @@ static long one_domain(struct set *s, unsigned d, int64_t ns, enum vos_wait how)
 	return r == -ENOLINK || r > 0 ? 0 : r;
 }
 
-/* --- several
- * ---------------------------------------------------------------------------------------------- */
+/* --- several -------------------------------------------------------------------------------- */
 
 static void take_local(struct set *s)
 {
@@ -328,8 +326,7 @@ long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *m
 	return r < 0 ? r : (long)s.ready;
 }
 
-/* --- the system calls
- * ---------------------------------------------------------------------------------------- */
+/* --- the system calls ----------------------------------------------------------------------- */
 
 long vos_sys_poll(long fds, long n, long ms, long a3, long a4, long a5)
 {

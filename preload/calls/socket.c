@@ -9,10 +9,12 @@
 #define _GNU_SOURCE
 #include "preload/calls/socket.h"
 
+#include <linux/filter.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 void vos_sigpipe(void)
@@ -39,8 +41,58 @@ long vos_begin_fd(struct vos_req *q, uint64_t word, enum vos_op op)
 	return 0;
 }
 
-/* --- socket
- * ------------------------------------------------------------------------------------------ */
+/* --- timeouts ----------------------------------------------------------------------------------
+ */
+
+/*
+ * A call on a socket with a timeout is not restarted after a handler has run, whatever the
+ * handler's flags say. Which numbers that concerns is kept here, for receiving and for sending; the
+ * others wait by the restarting rule.
+ */
+#define NUMBERS 65536u
+
+static _Atomic uint64_t timed[2][NUMBERS / 64];
+
+static bool is_timed(long fd, int which)
+{
+	return (unsigned long)fd < NUMBERS &&
+	       atomic_load_explicit(&timed[which][fd / 64], memory_order_relaxed) >> fd % 64 & 1;
+}
+
+static void set_timed(long fd, int which, bool on)
+{
+	uint64_t bit = 1ull << fd % 64;
+
+	if ((unsigned long)fd >= NUMBERS || is_timed(fd, which) == on)
+		return;
+	/* Relaxed: threads that set it and wait at once have no order of their own. */
+	atomic_fetch_xor_explicit(&timed[which][fd / 64], bit, memory_order_relaxed);
+}
+
+static void note_timeout(long fd, int which, const void *value, socklen_t len)
+{
+	struct timeval tv = { 0 };
+
+	memcpy(&tv, value, len < sizeof(tv) ? len : sizeof(tv));
+	set_timed(fd, which, tv.tv_sec || tv.tv_usec);
+}
+
+enum vos_wait vos_wait_of(long fd, bool out)
+{
+	return unlikely(is_timed(fd, out)) ? VOS_WAIT_ONCE : VOS_WAIT_RESTART;
+}
+
+/* A number for a new socket, with the timeouts of the one that it was taken from (-1: none). */
+static long install(uint64_t word, bool cloexec, long from)
+{
+	long fd = vos_fd_install(word, 0, cloexec);
+
+	for (int i = 0; i < 2 && fd >= 0; i++)
+		set_timed(fd, i, from >= 0 && is_timed(from, i));
+	return fd;
+}
+
+/* --- socket --------------------------------------------------------------------------------- */
 
 static int class_of(long family)
 {
@@ -100,11 +152,10 @@ long vos_sys_socket(long family, long type, long protocol, long a3, long a4, lon
 		return vos_raw3(SYS_socket, family, type, protocol);
 	if (r < 0)
 		return r == -ENOLINK ? -ENETDOWN : r;
-	return vos_fd_install(VOS_WORD(r, to, VOS_FD_SOCKET, inc) | stream, 0, type & SOCK_CLOEXEC);
+	return install(VOS_WORD(r, to, VOS_FD_SOCKET, inc) | stream, type & SOCK_CLOEXEC, -1);
 }
 
-/* --- addresses
- * ----------------------------------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------------------------ */
 
 /* What the service sends: the length of the address (uint32_t), then its bytes. */
 #define ADDRESS_ROOM (sizeof(uint32_t) + sizeof(struct sockaddr_storage))
@@ -120,7 +171,7 @@ static void copy_address(const uint8_t *from, void *to, socklen_t *len)
 }
 
 /* A call that answers with an address, if @sa is not NULL: a[1] room, a[2] its size. */
-static long with_address(struct vos_req *q, void *sa, socklen_t *len)
+static long with_address(struct vos_req *q, void *sa, socklen_t *len, enum vos_wait how)
 {
 	long r = 0;
 
@@ -133,7 +184,7 @@ static long with_address(struct vos_req *q, void *sa, socklen_t *len)
 		memset(vos_req_in_ptr(q), 0, sizeof(uint32_t));
 		q->e->arg[1] = VOS_REF(q->in.off, ADDRESS_ROOM);
 	}
-	r = vos_req_run(q, VOS_WAIT_RESTART);
+	r = vos_req_run(q, how);
 	if (r >= 0 && sa)
 		copy_address(vos_req_in_ptr(q), sa, len);
 	return r;
@@ -148,7 +199,7 @@ static long check_address(const void *sa, const socklen_t *len)
 	return (int)*len < 0 ? -EINVAL : 0;
 }
 
-static long do_accept(uint64_t w, void *sa, socklen_t *len, long flags)
+static long do_accept(long fd, uint64_t w, void *sa, socklen_t *len, long flags)
 {
 	struct vos_req q;
 	long r = vos_not_socket(w);
@@ -162,15 +213,14 @@ static long do_accept(uint64_t w, void *sa, socklen_t *len, long flags)
 	r = vos_begin_fd(&q, w, VOS_OP_accept);
 	if (!r) {
 		q.e->arg[3] = (uint64_t)flags & SOCK_NONBLOCK;
-		r = with_address(&q, sa, len);
+		r = with_address(&q, sa, len, vos_wait_of(fd, false));
 		vos_req_end(&q);
 	}
 	if (r < 0)
 		return r == -ENOLINK ? vos_dead(w, false) : r;
-	return vos_fd_install(VOS_WORD((uint64_t)r & VOS_HANDLE_MASK, VOS_WORD_DOMAIN(w),
-				       VOS_FD_SOCKET, VOS_WORD_INC(w)) |
-				      VOS_WORD_STREAM,
-			      0, flags & SOCK_CLOEXEC);
+	r = (long)VOS_WORD((uint64_t)r & VOS_HANDLE_MASK, VOS_WORD_DOMAIN(w), VOS_FD_SOCKET,
+			   VOS_WORD_INC(w));
+	return install((uint64_t)r | VOS_WORD_STREAM, flags & SOCK_CLOEXEC, fd);
 }
 
 long vos_sys_accept(long fd, long sa, long len, long a3, long a4, long a5)
@@ -180,7 +230,7 @@ long vos_sys_accept(long fd, long sa, long len, long a3, long a4, long a5)
 	(void)a3, (void)a4, (void)a5;
 	if (likely(!w))
 		return vos_local(SYS_accept, fd, sa, len, 0, 0, 0);
-	return do_accept(w, (void *)sa, (socklen_t *)len, 0);
+	return do_accept(fd, w, (void *)sa, (socklen_t *)len, 0);
 }
 
 long vos_sys_accept4(long fd, long sa, long len, long flags, long a4, long a5)
@@ -190,7 +240,7 @@ long vos_sys_accept4(long fd, long sa, long len, long flags, long a4, long a5)
 	(void)a4, (void)a5;
 	if (likely(!w))
 		return vos_local(SYS_accept4, fd, sa, len, flags, 0, 0);
-	return do_accept(w, (void *)sa, (socklen_t *)len, flags);
+	return do_accept(fd, w, (void *)sa, (socklen_t *)len, flags);
 }
 
 static long get_name(enum vos_op op, uint64_t w, void *sa, socklen_t *len)
@@ -206,7 +256,7 @@ static long get_name(enum vos_op op, uint64_t w, void *sa, socklen_t *len)
 		r = vos_begin_fd(&q, w, op);
 	if (r)
 		return r == -ENOLINK ? vos_dead(w, false) : r;
-	r = with_address(&q, sa, len);
+	r = with_address(&q, sa, len, VOS_WAIT_ALWAYS);
 	vos_req_end(&q);
 	return r == -ENOLINK ? vos_dead(w, false) : r;
 }
@@ -231,8 +281,7 @@ long vos_sys_getpeername(long fd, long sa, long len, long a3, long a4, long a5)
 	return get_name(VOS_OP_getpeername, w, (void *)sa, (socklen_t *)len);
 }
 
-/* --- options
- * -------------------------------------------------------------------------------------------- */
+/* --- options -------------------------------------------------------------------------------- */
 
 #define OPTION_MAX 4096u
 
@@ -253,7 +302,7 @@ static long get_option(uint64_t w, long level, long name, void *value, socklen_t
 	q.e->arg[2] = (uint64_t)name;
 	q.e->arg[3] = VOS_REF(q.in.off, n);
 	q.e->arg[4] = n;
-	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	r = vos_req_run(&q, VOS_WAIT_ALWAYS);
 	if (r >= 0) {
 		memcpy(value, vos_req_in_ptr(&q), r < (long)n ? (size_t)r : n);
 		*len = (socklen_t)r;
@@ -282,6 +331,45 @@ long vos_sys_getsockopt(long fd, long level, long name, long value, long len, lo
 	return r == -ENOLINK ? vos_dead(w, false) : r;
 }
 
+/* A packet filter: the value holds the program's address of it. The filter itself goes instead. */
+static long set_filter(uint64_t w, long name, const void *value, socklen_t len)
+{
+	const struct sock_fprog *prog = value;
+	uint64_t a[6] = { w, SOL_SOCKET, (uint64_t)name };
+
+	if (len < sizeof(*prog) || !prog->filter)
+		return -EINVAL;
+	if (!vos_current(w))
+		return -ENOLINK;
+	a[3] = (uint64_t)prog->filter;
+	a[4] = prog->len * sizeof(*prog->filter);
+	return vos_forward(VOS_OP_setsockopt, VOS_WORD_DOMAIN(w), a, NULL);
+}
+
+long vos_sys_setsockopt(long fd, long level, long name, long value, long len, long a5)
+{
+	const long a[6] = { fd, level, name, value, len };
+	uint64_t w = vos_fd(fd);
+	long r;
+
+	(void)a5;
+	if (likely(!w))
+		return vos_raw5(SYS_setsockopt, fd, level, name, value, len);
+	r = vos_not_socket(w);
+	if (r)
+		return r;
+	if ((int)len < 0)
+		return -EINVAL;
+	if ((int)level == SOL_SOCKET &&
+	    (name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF))
+		r = set_filter(w, name, (const void *)value, (socklen_t)len);
+	else
+		r = vos_forward_fd(VOS_OP_setsockopt, w, a);
+	if (!r && (int)level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
+		note_timeout(fd, name == SO_SNDTIMEO, (const void *)value, (socklen_t)len);
+	return r == -ENOLINK ? vos_dead(w, false) : r;
+}
+
 bool vos_is_stream(uint64_t word)
 {
 	int type = 0;
@@ -292,8 +380,7 @@ bool vos_is_stream(uint64_t word)
 	return !get_option(word, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_STREAM;
 }
 
-/* --- plain data
- * ------------------------------------------------------------------------------------------ */
+/* --- plain data ----------------------------------------------------------------------------- */
 
 long vos_sent(uint64_t word, long r, long flags)
 {
@@ -305,7 +392,7 @@ long vos_sent(uint64_t word, long r, long flags)
 }
 
 /* The common case: no address, and it fits the lane's own block. */
-static long send_small(uint64_t w, const void *p, size_t len, long flags)
+static long send_small(uint64_t w, const void *p, size_t len, long flags, enum vos_wait how)
 {
 	struct vos_req q;
 	long r = vos_begin_fd(&q, w, VOS_OP_send);
@@ -321,7 +408,7 @@ static long send_small(uint64_t w, const void *p, size_t len, long flags)
 	q.e->arg[3] = (uint64_t)flags;
 	q.e->arg[4] = VOS_REF_NULL;
 	q.e->arg[5] = 0;
-	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	r = vos_req_run(&q, how);
 out:
 	vos_req_end(&q);
 	return r;
@@ -339,16 +426,19 @@ long vos_sys_sendto(long fd, long p, long len, long flags, long sa, long salen)
 	r = vos_not_socket(w);
 	if (unlikely(r))
 		return r;
-	if (likely(!sa && (size_t)len <= VOS_SMALL))
-		return vos_sent(w, send_small(w, (const void *)p, (size_t)len, flags), flags);
+	if (likely(!sa && (size_t)len <= VOS_SMALL)) {
+		r = send_small(w, (const void *)p, (size_t)len, flags, vos_wait_of(fd, true));
+		return vos_sent(w, r, flags);
+	}
 	if (sa && (salen < 0 || (size_t)salen > sizeof(struct sockaddr_storage)))
 		return -EINVAL;
 	m.msg_namelen = sa ? (socklen_t)salen : 0;
-	return vos_send_msg(w, &m, flags);
+	return vos_send_msg(w, &m, flags, vos_wait_of(fd, true));
 }
 
 /* *@asked: how many bytes there was room for. */
-static long recv_piece(uint64_t w, void *p, size_t len, long flags, size_t *asked)
+static long recv_piece(uint64_t w, void *p, size_t len, long flags, enum vos_wait how,
+		       size_t *asked)
 {
 	size_t min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
 	struct vos_req q;
@@ -364,7 +454,7 @@ static long recv_piece(uint64_t w, void *p, size_t len, long flags, size_t *aske
 	q.e->arg[1] = VOS_REF(q.in.off, len);
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)flags;
-	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	r = vos_req_run(&q, how);
 	/* With MSG_TRUNC a datagram's length may be more than we have of it, and a stream's bytes
 	 * have been thrown away. */
 	if (unlikely(r > (long)len && !(flags & MSG_TRUNC)))
@@ -376,7 +466,7 @@ out:
 	return r;
 }
 
-static long do_recv(uint64_t w, char *p, size_t len, long flags)
+static long do_recv(uint64_t w, char *p, size_t len, long flags, enum vos_wait how)
 {
 	size_t done = 0, asked = 0;
 	long r;
@@ -386,7 +476,7 @@ static long do_recv(uint64_t w, char *p, size_t len, long flags)
 	if (flags & MSG_WAITALL && (flags & MSG_PEEK || !vos_is_stream(w)))
 		flags &= ~(long)MSG_WAITALL;
 	do {
-		r = recv_piece(w, p + done, len - done, flags, &asked);
+		r = recv_piece(w, p + done, len - done, flags, how, &asked);
 		if (r <= 0)
 			break;
 		done += (size_t)r;
@@ -409,12 +499,12 @@ long vos_sys_recvfrom(long fd, long p, long len, long flags, long sa, long salen
 	if (unlikely(r))
 		return r;
 	if (likely(!sa))
-		return do_recv(w, (char *)p, (size_t)len, flags);
+		return do_recv(w, (char *)p, (size_t)len, flags, vos_wait_of(fd, false));
 	r = check_address((void *)sa, (socklen_t *)salen);
 	if (r)
 		return r;
 	m.msg_namelen = *(socklen_t *)salen;
-	r = vos_recv_msg(w, &m, flags);
+	r = vos_recv_msg(w, &m, flags, vos_wait_of(fd, false));
 	if (r >= 0)
 		*(socklen_t *)salen = m.msg_namelen;
 	return r;

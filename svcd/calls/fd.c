@@ -33,13 +33,11 @@ long svcd_call_dup(struct call *c)
 	if (fd < 0)
 		return -errno;
 	handle_ofd(c->client, c->raw[0], &root);
-	d = ofd_new(fd, o->kind, o->nonblock);
+	d = ofd_dup(o, fd);
 	if (!d) {
 		close(fd);
 		return -ENOMEM;
 	}
-	d->timeout[0] = o->timeout[0];
-	d->timeout[1] = o->timeout[1];
 	return handle_add(c->client, d, root);
 }
 
@@ -69,7 +67,7 @@ static long set_flags(struct ofd *o, int flags)
 
 	if (fcntl(o->fd, F_SETFL, always_nonblock ? flags | O_NONBLOCK : flags))
 		return -errno;
-	o->nonblock = flags & O_NONBLOCK;
+	o->desc->nonblock = flags & O_NONBLOCK;
 	return 0;
 }
 
@@ -79,7 +77,7 @@ static long get_flags(struct ofd *o)
 
 	if (r < 0)
 		return -errno;
-	return (r & ~O_NONBLOCK) | (o->nonblock ? O_NONBLOCK : 0);
+	return (r & ~O_NONBLOCK) | (o->desc->nonblock ? O_NONBLOCK : 0);
 }
 
 long svcd_call_fcntl(struct call *c)
@@ -192,7 +190,7 @@ long svcd_call_ioctl(struct call *c)
 		memcpy(data, (const void *)c->a[2], in);
 	if (nr == FIONBIO) {
 		ofd_kind(c->ofd[0]);
-		c->ofd[0]->nonblock = *(int *)data != 0;
+		c->ofd[0]->desc->nonblock = *(int *)data != 0;
 		return 0;
 	}
 	if (!ioctl_allowed(nr))
@@ -203,5 +201,5 @@ long svcd_call_ioctl(struct call *c)
 		return -errno;
 	if (out)
 		memcpy((void *)c->a[3], data, out);
-	return r;
+	return (long)out; /* of this list none answers with anything but 0 */
 }

@@ -58,31 +58,25 @@ static bool has_no_dir(uint16_t op)
 	}
 }
 
-/* The object behind a handle, where the kernel's call knows only paths. */
-static long on_object(struct call *c, int fd)
+static long empty_flag(const struct call *c)
 {
-	long r;
-
 	switch (c->op) {
-	case VOS_OP_statfs:
-		r = syscall(SYS_fstatfs, fd, c->a[2]);
-		break;
-	case VOS_OP_truncate:
-		r = ftruncate(fd, c->a[2]);
-		break;
+	case VOS_OP_newfstatat:
+	case VOS_OP_faccessat2:
 	case VOS_OP_utimensat:
-		r = syscall(SYS_utimensat, fd, NULL, c->a[2], 0);
-		break;
-	case VOS_OP_readlinkat:
-	case VOS_OP_linkat:
-	default:
-		return -ENOENT;
+		return c->a[3];
+	case VOS_OP_statx:
+		return c->a[2];
+	case VOS_OP_fchownat:
+		return c->a[4];
+	default: /* linkat has it, but needs a capability for it */
+		return 0;
 	}
-	return r < 0 ? -errno : r;
 }
 
 static long kernel_call(struct call *c, const int at[2], const struct where w[2], int npaths)
 {
+	char number[16];
 	long a[6];
 	long r;
 
@@ -91,15 +85,25 @@ static long kernel_call(struct call *c, const int at[2], const struct where w[2]
 		a[at[i]] = w[i].dir;
 		a[at[i] + 1] = (long)w[i].name;
 	}
+	/* An object itself, where the kernel's call knows only paths: by way of /proc. */
+	if (!*w[0].name && c->op != VOS_OP_readlinkat && !(empty_flag(c) & AT_EMPTY_PATH)) {
+		a[at[0]] = proc_fds;
+		a[at[0] + 1] = (long)fd_name(number, w[0].dir);
+		if (c->op == VOS_OP_linkat)
+			a[4] |= AT_SYMLINK_FOLLOW;
+	}
 	if (has_no_dir(c->op)) {
-		if (!*w[0].name)
-			return on_object(c, w[0].dir);
-		if (fchdir(w[0].dir))
+		if (fchdir((int)a[0]))
 			return -errno;
 		/* Drop the directory argument, which these calls do not have. */
 		memmove(a, a + 1, sizeof(a) - sizeof(a[0]));
-	} else if (c->op == VOS_OP_utimensat && !*w[0].name) {
-		return on_object(c, w[0].dir);
+	}
+	if (c->op == VOS_OP_faccessat2 && !(a[3] & AT_EACCESS)) {
+		/* The program's real ids are meant, not ours. */
+		r = ident_assume_real(c->client->umask);
+		if (r)
+			return r;
+		a[3] |= AT_EACCESS;
 	}
 	r = syscall(c->desc->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	return r < 0 ? -errno : r;
@@ -128,8 +132,9 @@ long path_call(struct call *c)
 
 static long try_open(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
 {
-	struct open_how how = { .flags = flags | O_CLOEXEC | O_NOCTTY, .mode = mode,
-				.resolve = resolve | RESOLVE_NO_SYMLINKS };
+	/* With O_PATH openat2 takes no flag that would mean nothing. */
+	struct open_how how = { .flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
+				.mode = mode, .resolve = resolve | RESOLVE_NO_SYMLINKS };
 	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : fd;
@@ -148,7 +153,8 @@ static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32
 
 	*root = w.root;
 	if (!r) {
-		struct open_how how = { .flags = flags | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
+		struct open_how how = { .flags = flags | O_CLOEXEC | O_NOFOLLOW |
+						 (flags & O_PATH ? 0 : O_NOCTTY),
 					.mode = (uint64_t)c->a[3], .resolve = resolve };
 
 		r = syscall(SYS_openat2, w.dir, w.name, &how, sizeof(how));
@@ -157,6 +163,25 @@ static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32
 	}
 	walk_end(&w);
 	return r;
+}
+
+static long add_opened(struct call *c, int fd, uint64_t flags, uint32_t root)
+{
+	struct ofd *o = ofd_new(fd, flags & O_PATH ? OFD_FILE : OFD_UNKNOWN, flags & O_NONBLOCK);
+
+	if (o)
+		return handle_add(c->client, o, root);
+	close(fd);
+	return -ENOMEM;
+}
+
+/* open("/proc/self/fd/N"): another description of the same object. */
+static long reopen(struct call *c, int of, uint64_t flags, uint32_t root)
+{
+	char number[16];
+	int fd = openat(proc_fds, fd_name(number, of), (int)flags | O_CLOEXEC | O_NOCTTY, (mode_t)c->a[3]);
+
+	return fd < 0 ? -errno : add_opened(c, fd, flags, root);
 }
 
 long svcd_call_openat(struct call *c)
@@ -172,6 +197,8 @@ long svcd_call_openat(struct call *c)
 	if (dir < 0)
 		return dir;
 	call_may_block(c);
+	if (c->raw[0] & VOS_BASE_SELF)
+		return reopen(c, dir, flags, root);
 	strncpy(path, (const char *)c->a[1], sizeof(path));
 	path[sizeof(path) - 1] = 0;
 	while (*p == '/')
@@ -182,12 +209,7 @@ long svcd_call_openat(struct call *c)
 		fd = open_walked(c, flags, resolve, &root);
 	if (fd < 0)
 		return fd;
-	o = ofd_new((int)fd, flags & O_PATH ? OFD_FILE : OFD_UNKNOWN, flags & O_NONBLOCK);
-	if (!o) {
-		close((int)fd);
-		return -ENOMEM;
-	}
-	return handle_add(c->client, o, root);
+	return add_opened(c, (int)fd, flags, root);
 }
 
 /* --- directories of the client ------------------------------------------------------------------------- */
@@ -259,43 +281,53 @@ long svcd_call_chroot(struct call *c)
 	return -EOPNOTSUPP;
 }
 
-/* The path of a directory below its root, with a leading slash; by way of the thread's own cwd. */
-static long path_of(int fd, char *buf, size_t size)
+static bool deleted(int fd)
 {
-	long n;
+	struct stat st;
 
-	if (fchdir(fd))
-		return -errno;
-	n = syscall(SYS_getcwd, buf, size);
-	return n < 0 ? -errno : n;
+	return !fstat(fd, &st) && !st.st_nlink;
 }
 
+/* The kernel's name for what a descriptor of ours is, in our root. */
+static long name_of(int fd, char *buf, size_t size)
+{
+	char number[16];
+	long n = readlinkat(proc_fds, fd_name(number, fd), buf, size - 1);
+
+	if (n < 0)
+		return -errno;
+	buf[n] = 0;
+	return n;
+}
+
+/*
+ * The path of an object below the root that it was found under, with a leading slash and its NUL;
+ * or what the kernel calls a thing without a path ("socket:[1]").
+ */
 long svcd_call_getcwd(struct call *c)
 {
 	char at[VOS_PATH_MAX], top[VOS_PATH_MAX];
+	const char *tail = at;
 	uint32_t root;
 	int fd = walk_base(c->client, c->raw[0], &root);
-	long n, m;
-	const char *tail = at;
+	long n, m = 1;
 
 	if (fd < 0)
 		return fd;
 	call_may_block(c);
-	n = path_of(fd, at, sizeof(at));
-	if (n < 0)
-		return n;
-	m = root < c->client->nroots ? path_of(c->client->root[root].fd, top, sizeof(top)) : 2;
-	if (m < 0)
-		return m;
-	if (at[0] != '/')
-		return -ENOENT;
-	if (m > 2) {
-		if (strncmp(at, top, (size_t)m - 1) || (at[m - 1] && at[m - 1] != '/'))
+	n = name_of(fd, at, sizeof(at));
+	if (n >= 0 && at[0] == '/' && root < c->client->nroots)
+		m = name_of(c->client->root[root].fd, top, sizeof(top));
+	if (n < 0 || m < 0)
+		return n < 0 ? n : m;
+	if (m > 1) {
+		if (strncmp(at, top, (size_t)m) || (at[m] && at[m] != '/'))
 			return -ENOENT;
-		tail = at + m - 1;
+		tail = at[m] ? at + m : "/";
 	}
-	if (!*tail)
-		tail = "/";
+	/* A working directory that has been removed has no path. */
+	if (c->raw[0] & VOS_BASE_CWD && (at[0] != '/' || deleted(fd)))
+		return -ENOENT;
 	n = (long)strlen(tail) + 1;
 	if (n > c->a[2])
 		return -ERANGE;

@@ -60,9 +60,9 @@ static long read_file(struct call *c)
 static long would_block(struct call *c, uint32_t events, int which, bool dontwait)
 {
 	struct ofd *o = c->ofd[0];
-	int64_t limit = atomic_load_explicit(&o->timeout[which], memory_order_relaxed);
+	int64_t limit = atomic_load_explicit(&o->desc->timeout[which], memory_order_relaxed);
 
-	if (dontwait || atomic_load_explicit(&o->nonblock, memory_order_relaxed) || c->timed_out)
+	if (dontwait || atomic_load_explicit(&o->desc->nonblock, memory_order_relaxed) || c->timed_out)
 		return -EAGAIN;
 	if (limit)
 		call_deadline(c, limit);
@@ -154,7 +154,7 @@ static long send_socket(struct call *c, const char *p, size_t len, int flags, co
 		if (r < 0)
 			return partial(c, r);
 		c->done += (uint64_t)r;
-		if (c->done >= len || flags & MSG_DONTWAIT || c->ofd[0]->nonblock ||
+		if (c->done >= len || flags & MSG_DONTWAIT || c->ofd[0]->desc->nonblock ||
 		    !is_stream(c->ofd[0]))
 			return (long)c->done;
 	}
@@ -175,7 +175,7 @@ static long write_other(struct call *c)
 		if (r < 0)
 			return partial(c, r);
 		c->done += (uint64_t)r;
-		if (c->done >= len || c->ofd[0]->nonblock || r == 0)
+		if (c->done >= len || c->ofd[0]->desc->nonblock || r == 0)
 			return (long)c->done;
 	}
 }

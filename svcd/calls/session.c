@@ -101,17 +101,19 @@ long svcd_call_ident(struct call *c)
 
 	if (cl->ident->uid != 0)
 		return -EPERM;
-	if (n < 2 || n - 2 > SVCD_GROUPS_MAX)
+	if (n < 4 || n - 4 > SVCD_GROUPS_MAX)
 		return -EINVAL;
-	id = calloc(1, sizeof(*id) + (n - 2) * sizeof(id->groups[0]));
+	id = calloc(1, sizeof(*id) + (n - 4) * sizeof(id->groups[0]));
 	if (!id)
 		return -ENOMEM;
 	id->refs = 1;
 	id->uid = from[0];
 	id->gid = from[1];
-	id->ngroups = (int)(n - 2);
-	for (size_t i = 2; i < n; i++)
-		id->groups[i - 2] = from[i];
+	id->ruid = from[2];
+	id->rgid = from[3];
+	id->ngroups = (int)(n - 4);
+	for (size_t i = 4; i < n; i++)
+		id->groups[i - 4] = from[i];
 	ident_put(cl->ident);
 	cl->ident = id;
 	return 0;

@@ -4,6 +4,7 @@
 #include "svcd/svcd.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,7 +24,7 @@ static long add_socket(struct call *c, int fd, bool nonblock)
 	}
 	if (c->ofd[0]) /* accepted: the kernel's socket inherits its timeouts, so does ours */
 		for (int i = 0; i < 2; i++)
-			o->timeout[i] = c->ofd[0]->timeout[i];
+			o->desc->timeout[i] = c->ofd[0]->desc->timeout[i];
 	return handle_add(c->client, o, VOS_ROOT_NONE);
 }
 
@@ -59,10 +60,10 @@ static long park_socket(struct call *c, uint32_t events, int which, bool dontwai
 {
 	struct ofd *o = c->ofd[0];
 
-	if (dontwait || o->nonblock || c->timed_out)
+	if (dontwait || o->desc->nonblock || c->timed_out)
 		return -EAGAIN;
-	if (o->timeout[which])
-		call_deadline(c, o->timeout[which]);
+	if (o->desc->timeout[which])
+		call_deadline(c, o->desc->timeout[which]);
 	return call_park_on(c, o, events);
 }
 
@@ -107,13 +108,13 @@ long svcd_call_connect(struct call *c)
 		return 0;
 	if (errno == EISCONN && c->step)
 		return 0; /* a relative's connect came first */
-	if ((errno != EINPROGRESS && errno != EALREADY) || o->nonblock)
+	if ((errno != EINPROGRESS && errno != EALREADY) || o->desc->nonblock)
 		return -errno;
 	c->step = 1;
 	return c->timed_out ? -EINPROGRESS : park_socket(c, EPOLLOUT, 1, false);
 }
 
-/* --- messages --------------------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------- */
 
 /* Block: struct vos_msg, then name, control and data, each aligned. */
 static long take_msg(const void *block, uint32_t len, struct vos_msg *m, char *part[3])
@@ -190,7 +191,7 @@ long svcd_call_sendmsg(struct call *c)
 		if (r < 0)
 			return so_far(c, -errno);
 		c->done += (uint64_t)r;
-		if (c->done >= m.data || c->a[3] & MSG_DONTWAIT || c->ofd[0]->nonblock)
+		if (c->done >= m.data || c->a[3] & MSG_DONTWAIT || c->ofd[0]->desc->nonblock)
 			return (long)c->done;
 	}
 }
@@ -261,20 +262,19 @@ long svcd_call_recvmsg(struct call *c)
 	return r;
 }
 
-/* --- options and names --------------------------------------------------------------------------------- */
+/* --- options and names ---------------------------------------------------------------------- */
 
 /*
  * Options whose value holds an address or a descriptor: they would be looked up here, not in the
- * program. Packet filters, netfilter tables, zero-copy (which would also send a block that has long
+ * program. Programs for the kernel, netfilter tables, zero-copy (which would also send a block that has long
  * been given to another call), associations peeled off as new descriptors.
  */
 static bool refers_to_us(int level, int name)
 {
 	switch (level) {
 	case SOL_SOCKET:
-		return name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF || name == SO_ZEROCOPY ||
-		       name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ATTACH_REUSEPORT_EBPF ||
-		       name == 77 /* SO_PEERPIDFD */;
+		return name == SO_ATTACH_BPF || name == SO_ATTACH_REUSEPORT_EBPF ||
+		       name == SO_ZEROCOPY || name == 77 /* SO_PEERPIDFD */;
 	case IPPROTO_TCP:
 		return name == TCP_ZEROCOPY_RECEIVE;
 	case SOL_IP: /* from 64 on they are netfilter's; the original destination is harmless */
@@ -303,12 +303,20 @@ static void note_timeout(struct ofd *o, int name, const void *value, socklen_t n
 		ns = 0;
 	else
 		ns = tv.tv_sec * 1000000000ll + tv.tv_usec * 1000;
-	o->timeout[name == SO_SNDTIMEO] = ns;
+	o->desc->timeout[name == SO_SNDTIMEO] = ns;
+}
+
+/* The value is the filter itself. */
+static long attach_filter(struct ofd *o, int name, void *value, socklen_t n)
+{
+	struct sock_fprog prog = { (unsigned short)(n / sizeof(struct sock_filter)), value };
+
+	return setsockopt(o->fd, SOL_SOCKET, name, &prog, sizeof(prog)) ? -errno : 0;
 }
 
 long svcd_call_setsockopt(struct call *c)
 {
-	char value[4096];
+	_Alignas(8) char value[4096];
 	int level = (int)c->a[1], name = (int)c->a[2];
 	socklen_t n = c->len[3];
 
@@ -319,6 +327,8 @@ long svcd_call_setsockopt(struct call *c)
 	if (refers_to_us(level, name))
 		return -EOPNOTSUPP;
 	memcpy(value, (const void *)c->a[3], n);
+	if (level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF))
+		return attach_filter(c->ofd[0], name, value, n);
 	if (setsockopt(c->ofd[0]->fd, level, name, value, n))
 		return -errno;
 	if (level == SOL_SOCKET)

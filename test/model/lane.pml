@@ -40,26 +40,28 @@
 
 /* shared memory */
 byte state[SLOTS];
+byte number[SLOTS];  /* with POSTED: of the claim; in the same word */
 byte request[SLOTS]; /* what was filled in: number of the call */
 byte result[SLOTS];
-byte kick;	     /* sequence * SLOTS + slot */
+bool kick;	     /* differs from what the service saw last */
 bool bell;
 bool sleeping[SLOTS]; /* in the futex of that slot */
 
 /* struct vos_lane */
 byte tail, claimed, depth;
 bool nested, resync;
+byte claim[SLOTS]; /* .number */
 
 /* the thread's stack: whose code runs */
 byte level;
 byte signals = SIGNALS;
 byte abandon = ABANDONED;
-byte number = 1;
+byte calls_made = 1;
 bool attached;
 
 /* the service */
-byte next, last_kick, busy, parked, pooled;
-bool polled, mail;
+byte next, busy, parked, pooled;
+bool polled, scan, mail;
 byte held[SLOTS];
 int taken; /* bit per request */
 
@@ -67,70 +69,61 @@ int taken; /* bit per request */
 
 /* --- the thread -------------------------------------------------------------------------------- */
 
-inline vos_lane_kick()
-{
-	do
-	::	old = kick;
-		t = tail; /* nobody but we and handlers: with the next step */
-#ifdef BUG_REST /* the service may rest at a slot in use without saying so there */
-		resync = false;
-		if
-		:: claimed & BIT(t)
-		:: else -> CAS(state[t], IDLE, ASLEEP, ok)
-		fi;
-#else
-		resync = (claimed & BIT(t)) != 0;
-		if
-		:: resync
-		:: else -> CAS(state[t], IDLE, ASLEEP, ok)
-		fi;
-#endif
-		CAS(kick, old, ((old / SLOTS + 1) % 16) * SLOTS + t, ok);
-		if
-		:: ok -> break
-		:: else
-		fi
-	od
-}
-
 inline vos_lane_claim()
 {
+	assert(claimed != BIT(SLOTS) - 1);
 	depth++;
-	nested = depth > 1;
-	atomic {
-		s = tail;
-		do
-		:: claimed & BIT(s) -> s = (s + 1) % SLOTS; skipped = true
+	if
+	:: depth > 1 -> nested = true
+	:: else
+	fi;
+	do
+#ifdef BUG_REWIND /* a handler between the two takes the same number */
+	::	old = tail;
+		tail = old + 1;
+#else
+	::	d_step { old = tail; tail = old + 1 }
+#endif
+		s = old % SLOTS;
+		if
+		:: claimed & BIT(s) -> skipped = true; resync = true
 		:: else -> break
-		od;
-		old = claimed
-	}
-	claimed = old | BIT(s);
-	tail = (s + 1) % SLOTS
+		fi
+	od;
+	atomic { s = old % SLOTS; t = claimed }
+	claimed = t | BIT(s);
+	claim[s] = old
 }
 
 inline vos_lane_post()
 {
 	d_step {
+		t = claim[s];
 		old = state[s];
 		state[s] = POSTED;
+		number[s] = t;
 		assert(old == IDLE || old == ASLEEP)
 	}
 #ifdef BUG_RING /* a handler may run before the doorbell has been rung, and must know */
 	depth--;
 	if
 	:: old == IDLE && !depth && !nested && !resync && !skipped
-#else
-#ifdef BUG_CLAIM /* a handler ran while the slot was chosen */
+#elif defined(BUG_NESTED) /* a handler ran while the call was being made */
 	if
 	:: old == IDLE && depth == 1 && !resync && !skipped
 #else
 	if
 	:: old == IDLE && depth == 1 && !nested && !resync && !skipped
 #endif
-#endif
 	:: else ->
-		vos_lane_kick();
+		resync = false;
+#ifndef BUG_GAP /* a handler gave a later claim back */
+		if
+		:: tail != t + 1 -> resync = true
+		:: else
+		fi;
+#endif
+		kick = true;
 		bell = true
 	fi
 }
@@ -156,36 +149,60 @@ inline vos_chan_wait()
 	od
 }
 
-inline vos_lane_release()
+inline vos_lane_leave()
 {
-	if
-	:: state[s] == DONE -> state[s] = IDLE
-	:: else ->
-#ifdef BUG_ABANDON /* the service waits at a slot that was passed over */
-		skip
-#else
-		resync = true
-#endif
-	fi;
 	old = claimed;
 	claimed = old & ~BIT(s);
+	if
+	:: depth == 1 -> nested = false
+	:: else
+	fi;
 #ifndef BUG_RING
 	depth--
 #endif
 }
 
+inline vos_lane_unclaim()
+{
+	d_step { ok = tail == claim[s] + 1; if :: ok -> tail = claim[s] :: else fi }
+	if
+	:: ok
+	:: else ->
+#ifdef BUG_ABANDON /* the service waits for a number that never comes */
+		skip
+#else
+		resync = true
+#endif
+	fi;
+	vos_lane_leave()
+}
+
+inline vos_lane_release()
+{
+	state[s] = IDLE;
+#ifndef BUG_REST /* the service may have gone to rest at a slot in use */
+	if
+	:: tail % SLOTS == s -> resync = true
+	:: else
+	fi;
+#endif
+	vos_lane_leave()
+}
+
 inline call()
 {
 	vos_lane_claim();
-	d_step { n = number; number++; request[s] = n }
+	d_step { n = calls_made; calls_made++; request[s] = n }
 	if
 	:: vos_lane_post();
 	   vos_chan_wait();
-	   atomic { assert(result[s] == n); n = 0 }
-	:: abandon -> abandon--
+	   atomic { assert(result[s] == n); n = 0; result[s] = 0; old = 0; t = 0 }
+	   vos_lane_release()
+	:: abandon ->
+	   d_step { abandon--; request[s] = 0 }
+	   vos_lane_unclaim()
 	fi;
-	vos_lane_release();
-	atomic { s = 0; old = 0; t = 0; skipped = false; ok = false; n = 0 }
+	atomic { claim[s] = 0; s = 0; old = 0; t = 0; skipped = false; ok = false; n = 0 }
 }
 
 active proctype thread() provided (level == 0)
@@ -196,7 +213,8 @@ active proctype thread() provided (level == 0)
 	state[0] = ASLEEP; /* by the service, before it answers the attach */
 	attached = true;
 	do
-	:: calls -> calls--; call()
+	:: atomic { calls -> calls-- }
+		call()
 	:: else -> break
 	od
 }
@@ -207,7 +225,9 @@ active [LEVELS] proctype handler() provided (level == _pid)
 	bool skipped, ok;
 
 end:	do
-	:: level == _pid -> call(); level--
+	:: level == _pid ->
+		call();
+		level--
 	od
 }
 
@@ -240,10 +260,11 @@ inline call_take(s)
 {
 	d_step {
 		n = request[s];
+		request[s] = 0;
 		assert(n && !(taken & BIT(n)));
 		taken = taken | BIT(n);
 		if
-		:: s == next -> next = (s + 1) % SLOTS
+		:: number[s] >= next -> next = number[s] + 1
 		:: else
 		fi
 	}
@@ -262,15 +283,15 @@ inline take_if_posted(s)
 {
 #if POOL
 #ifdef BUG_TWICE /* the answer comes between the two looks */
-	ok = state[s] & POSTED;
+	ok = (state[s] & POSTED) != 0;
 	atomic {
 		if
-		:: ok && !(busy & BIT(s)) -> call_take(s)
+		:: ok && !(busy & BIT(s)) -> call_take(s); took = true
 #else
 	ok = !(busy & BIT(s));
 	atomic {
 		if
-		:: ok && state[s] & POSTED -> call_take(s)
+		:: ok && state[s] & POSTED -> call_take(s); took = true
 #endif
 		:: else -> ok = false
 		fi
@@ -278,48 +299,28 @@ inline take_if_posted(s)
 #else
 	atomic {
 		if
-		:: !(busy & BIT(s)) && state[s] & POSTED -> call_take(s)
+		:: !(busy & BIT(s)) && state[s] & POSTED -> call_take(s); took = true
 		:: else
 		fi
 	}
 #endif
 }
 
-/* take_posted() of engine.c */
-inline take_posted()
-{
-	at = next;
-	do
-	:: i < SLOTS ->
-		take_if_posted(at);
-		atomic { i++; at = (at + 1) % SLOTS }
-	:: else -> break
-	od;
-	atomic { i = 0; at = 0 }
-}
-
+/* Every slot, until none is left. */
 inline scan_lane()
 {
-	k = kick;
-	if
-	:: k == last_kick
-	:: else ->
-		take_posted();
-		atomic {
-			last_kick = k;
-#ifdef BUG_STALE /* a kick seen late sends the service back */
-			ok = true;
-#else
-			CAS(state[k % SLOTS], ASLEEP, IDLE, ok);
-#endif
-			if
-			:: ok || !polled -> next = k % SLOTS
-			:: else
-			fi;
-			polled = true
-		}
-	fi;
-	atomic { k = 0; ok = false }
+	do
+	:: at < SLOTS ->
+		took = false;
+		take_if_posted(at);
+		at++;
+		if
+		:: took -> break
+		:: else
+		fi
+	:: else -> scan = false; break
+	od;
+	atomic { at = 0; took = false }
 }
 
 /* An idle slot says that the lane rests; one in use does not need to, unless it is to be taken. */
@@ -327,16 +328,16 @@ inline rest_lane()
 {
 #if POOL
 	d_step {
-		ok = state[next] == IDLE || state[next] == ASLEEP;
-		if :: ok -> state[next] = ASLEEP; polled = false :: else fi
+		ok = state[next % SLOTS] == IDLE || state[next % SLOTS] == ASLEEP;
+		if :: ok -> state[next % SLOTS] = ASLEEP; polled = false :: else fi
 	}
 	if
 	:: ok
 	:: else ->
-		ok = !(busy & BIT(next));
+		ok = !(busy & BIT(next % SLOTS));
 		atomic {
 			if
-			:: ok && state[next] & POSTED
+			:: ok && state[next % SLOTS] & POSTED
 			:: else -> polled = false
 			fi
 		}
@@ -345,10 +346,10 @@ inline rest_lane()
 #else
 	d_step {
 		if
-		:: state[next] == IDLE || state[next] == ASLEEP -> state[next] = ASLEEP; polled = false
+		:: state[next % SLOTS] == IDLE || state[next % SLOTS] == ASLEEP -> state[next % SLOTS] = ASLEEP; polled = false
 		:: else ->
 			if
-			:: state[next] & POSTED && !(busy & BIT(next))
+			:: state[next % SLOTS] & POSTED && !(busy & BIT(next % SLOTS))
 			:: else -> polled = false
 			fi
 		fi
@@ -358,19 +359,21 @@ inline rest_lane()
 
 active proctype driver()
 {
-	byte n, how, i, at, k;
-	bool ok;
+	byte n, how, at;
+	bool ok, took;
 
 end:	do
-	:: atomic { polled -> at = next }
+	:: polled && scan -> scan_lane()
+	:: atomic { polled && !scan -> at = next % SLOTS }
 		take_if_posted(at);
-		at = 0
-	:: polled -> rest_lane()
+		atomic { at = 0; took = false }
+	:: polled && !scan -> rest_lane()
 	:: atomic { bell -> bell = false }
-		scan_lane()
-	:: atomic { mail -> mail = false }
-		take_posted();
-		polled = true
+		if
+		:: atomic { kick -> kick = false; scan = true; polled = true }
+		:: else
+		fi
+	:: atomic { mail -> mail = false; scan = true; polled = true }
 	:: atomic {
 		parked ->
 		do
@@ -379,7 +382,9 @@ end:	do
 		od;
 		parked = parked & ~BIT(at)
 	   }
-		complete(at, held[at]);
+		d_step { n = held[at]; held[at] = 0 }
+		complete(at, n);
+		n = 0;
 		atomic { busy = busy & ~BIT(at); at = 0 }
 	od
 }
@@ -387,7 +392,7 @@ end:	do
 #if POOL
 active proctype pool()
 {
-	byte at, how;
+	byte at, how, n;
 
 end:	do
 	:: atomic {
@@ -400,9 +405,13 @@ end:	do
 	   }
 #ifdef BUG_TWICE
 		busy = busy & ~BIT(at);
-		complete(at, held[at]);
+		d_step { n = held[at]; held[at] = 0 }
+		complete(at, n);
+		n = 0;
 #else
-		complete(at, held[at]);
+		d_step { n = held[at]; held[at] = 0 }
+		complete(at, n);
+		n = 0;
 		busy = busy & ~BIT(at);
 #endif
 #ifndef BUG_MAIL /* posted again before busy was cleared: the driver passed it over */

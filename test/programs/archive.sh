@@ -13,7 +13,7 @@ printf '#!/bin/sh\n' >in/deep/script
 chmod 750 in/deep/script
 ln in/numbers in/deep/hard
 ln -s ../numbers in/deep/soft
-ln -s "$VT_LOCAL/away" in/deep/away
+ln -s /nowhere/at/all in/deep/away
 mkfifo in/deep/er/pipe
 for i in $(seq 1 200); do
 	echo "file $i" >"in/deep/er/f$i"
@@ -42,6 +42,8 @@ tar --diff -f plain.tar && echo "no difference"
 echo more >in/deep/new && tar rf plain.tar in/deep/new && tar tf plain.tar | tail -n 1
 tar xf none.tar 2>&1 | head -n 1
 
+cp --remove-destination in/numbers in/single
+mv in/single in/numbers
 gzip -k in/numbers && gzip -l in/numbers.gz | tail -n 1 | awk '{ print $2 }'
 zcat in/numbers.gz | cmp - in/numbers && echo "gzip equal"
 gunzip -c in/numbers.gz | md5sum

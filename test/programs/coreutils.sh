@@ -35,7 +35,8 @@ cat to-local | head -n 1
 
 touch -d "2001-02-03 04:05:06" dated
 touch -r dated also
-stat -c '%n %s %a %Y %h %F' dated also symlink renamed hardlink
+stat -c '%n %s %a %Y %h %F' dated also
+stat -c '%n %s %a %h %F' symlink renamed hardlink
 stat -L -c '%n %s %F' symlink
 stat -f -c '%T %s' .
 chmod 600 dated

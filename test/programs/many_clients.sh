@@ -8,10 +8,11 @@
 count=200 rounds=1000
 [ "$VT_SIZE" != quick ] || count=40 rounds=100
 seq 1 1000 >common
-mkfifo "$VT_LOCAL/go"
+# Nobody goes on before all are there: the lock is shared once it is given up here.
+exec 9>"$VT_LOCAL/go"
+flock 9
 one() {
-	# All are there before the first goes on: the writer opens when everybody has been started.
-	read -r _ <"$VT_LOCAL/go" || true
+	flock -s "$VT_LOCAL/go" true
 	for n in 1 2 3; do
 		seq 1 100 >file$1.$n
 		cat common file$1.$n | md5sum >sum$1.$n
@@ -19,10 +20,9 @@ one() {
 	cat sum$1.1 sum$1.2 sum$1.3 | uniq | wc -l >done$1
 }
 for i in $(seq 1 $count); do
-	one $i &
+	one $i 9>&- &
 	pids[i]=$!
 done
-exec 9>"$VT_LOCAL/go"
 exec 9>&-
 good=0
 for i in $(seq 1 $count); do

@@ -27,6 +27,7 @@ http {
 	default_type text/plain;
 	log_format short '\$request_method \$uri \$status \$body_bytes_sent';
 	open_file_cache max=100;
+	client_max_body_size 10m;
 	server {
 		listen 127.0.0.1:8080;
 		access_log $VT_DIR/logs/short.log short;
@@ -36,7 +37,7 @@ http {
 		location /plain/ { alias $VT_DIR/www/; sendfile off; }
 		location /list/ { alias $VT_DIR/www/sub/; autoindex on; }
 		location /proxy/ { proxy_pass http://127.0.0.1:8081/; }
-		location /put/ { client_max_body_size 10m; proxy_pass http://127.0.0.1:8081/; }
+		location /put/ { proxy_pass http://127.0.0.1:8081/; }
 	}
 	server {
 		listen 127.0.0.1:8081;

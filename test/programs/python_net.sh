@@ -57,8 +57,11 @@ class Upper(socketserver.StreamRequestHandler):
         for line in self.rfile:
             self.wfile.write(line.upper())
 
+class Threaded(socketserver.ThreadingTCPServer):
+    request_queue_size = 64
+
 def threaded():
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Upper) as server:
+    with Threaded(("127.0.0.1", 0), Upper) as server:
         t = threading.Thread(target=server.serve_forever); t.start()
         out = []
         def ask(i):

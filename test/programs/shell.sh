@@ -62,7 +62,7 @@ shopt -s globstar
 echo **/*.c
 for t in -e -f -d -L -r -w -x -s; do
 	for x in f d none; do
-		[ $t $x ] && echo "$t $x"
+		test $t $x && echo "$t $x"
 	done
 done
 ln -s f link

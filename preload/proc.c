@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The names that the kernel has for a process's own descriptors and working directory: /proc/self/fd,
+ * /dev/fd, /proc/self/cwd. For remote ones the kernel would show the placeholder.
+ */
+#define _GNU_SOURCE
+#include "preload/proc.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+static const char *skip(const char *path, const char *word)
+{
+	size_t n = strlen(word);
+
+	return strncmp(path, word, n) ? NULL : path + n;
+}
+
+static long number(const char **path)
+{
+	long n = -1;
+
+	while (**path >= '0' && **path <= '9' && n < 1 << 28)
+		n = (n < 0 ? 0 : n * 10) + (*(*path)++ - '0');
+	return n;
+}
+
+/* "/proc/self", "/proc/thread-self", "/proc/<our pid>": what follows, or NULL. */
+static const char *own_proc(const char *path)
+{
+	const char *p = skip(path, "/proc/"), *q;
+
+	if (!p)
+		return NULL;
+	q = skip(p, "self/");
+	if (!q)
+		q = skip(p, "thread-self/");
+	if (!q && number(&p) == vos_pid() && *p == '/')
+		q = p + 1;
+	return q;
+}
+
+static long descriptor(const char *path, const char **rest)
+{
+	static const char *const std[] = { "/dev/stdin", "/dev/stdout", "/dev/stderr" };
+	const char *p = skip(path, "/dev/fd/");
+	long fd;
+
+	for (int i = 0; i < 3 && !p; i++) {
+		if (!strcmp(path, std[i])) {
+			*rest = "";
+			return i;
+		}
+	}
+	if (!p) {
+		p = own_proc(path);
+		p = p ? skip(p, "fd/") : NULL;
+	}
+	if (!p)
+		return -1;
+	fd = number(&p);
+	if (fd < 0 || (*p && *p != '/'))
+		return -1;
+	*rest = p + strspn(p, "/");
+	return fd;
+}
+
+bool vos_proc_route(struct vos_route *r, const char *path, int how)
+{
+	const char *rest, *p;
+	uint64_t w;
+	long fd;
+
+	if (path[1] != 'p' && path[1] != 'd')
+		return false;
+	fd = descriptor(path, &rest);
+	if (fd >= 0) {
+		w = vos_fd(fd);
+		if (!w || VOS_WORD_KIND(w) == VOS_FD_EPOLL || VOS_WORD_KIND(w) == VOS_FD_OURS ||
+		    !vos_current(w) || (!*rest && how & VOS_ROUTE_NOFOLLOW))
+			return false;
+		r->dom = (int)VOS_WORD_DOMAIN(w);
+		r->base = VOS_WORD_HANDLE(w) | (*rest ? 0 : VOS_BASE_SELF);
+		r->path = rest;
+		return true;
+	}
+	p = vos_cwd_domain >= 0 ? own_proc(path) : NULL;
+	rest = p ? skip(p, "cwd") : NULL;
+	if (!rest || (*rest && *rest != '/') || (!*rest && how & VOS_ROUTE_NOFOLLOW))
+		return false;
+	rest += strspn(rest, "/");
+	r->dom = vos_cwd_domain;
+	r->prefix = vos_cwd_prefix;
+	r->base = VOS_BASE_CWD;
+	r->path = *rest ? rest : ".";
+	return true;
+}
+
+long vos_path_of(unsigned dom, uint64_t base, int prefix, char *buf, size_t size)
+{
+	char below[VOS_PATH_MAX];
+	const char *top = "";
+	size_t n, m;
+	long r = vos_forward(VOS_OP_getcwd, dom,
+			     (const uint64_t[6]){ base, (uint64_t)below, sizeof(below) }, NULL);
+
+	if (r < 0)
+		return r == -ENOLINK ? -EIO : r;
+	if (r < 1 || r > (long)sizeof(below) || below[r - 1])
+		return -EPROTO;
+	if (prefix >= 0 && below[0] == '/' && strcmp(vos_config.prefix[prefix].path, "/"))
+		top = vos_config.prefix[prefix].path;
+	n = strlen(top);
+	m = n && !strcmp(below, "/") ? 0 : strlen(below);
+	if (n + m + 1 > size)
+		return -ERANGE;
+	memcpy(buf, top, n);
+	memcpy(buf + n, below, m);
+	buf[n + m] = 0;
+	return (long)(n + m);
+}
+
+/* Which prefix a handle's path lies in is not kept: that of its domain, if there is just one. */
+static int prefix_of(unsigned dom)
+{
+	return vos_domain[dom].nroots ? vos_domain[dom].root_prefix[0] : -1;
+}
+
+bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, long *result)
+{
+	char name[VOS_PATH_MAX];
+	const char *rest, *p;
+	uint64_t w = 0;
+	long fd;
+
+	(void)dirfd;
+	if (!path || path[0] != '/' || (path[1] != 'p' && path[1] != 'd'))
+		return false;
+	fd = descriptor(path, &rest);
+	if (fd >= 0 && !*rest)
+		w = vos_fd(fd);
+	if (w && (VOS_WORD_KIND(w) == VOS_FD_FILE || VOS_WORD_KIND(w) == VOS_FD_SOCKET) &&
+	    vos_current(w)) {
+		*result = vos_path_of(VOS_WORD_DOMAIN(w), VOS_WORD_HANDLE(w) | VOS_BASE_SELF,
+				      prefix_of(VOS_WORD_DOMAIN(w)), name, sizeof(name));
+	} else {
+		p = vos_cwd_domain >= 0 ? own_proc(path) : NULL;
+		if (!p || strcmp(p, "cwd"))
+			return false;
+		*result = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_CWD, vos_cwd_prefix, name,
+				      sizeof(name));
+	}
+	if (*result < 0)
+		return true;
+	if ((size_t)*result > size)
+		*result = (long)size;
+	memcpy(buf, name, (size_t)*result);
+	return true;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOS_PROC_H
+#define VOS_PROC_H
+
+#include "preload/vos.h"
+
+/* Does absolute @path name a remote descriptor or working directory of ours? Then *@r is set. */
+bool vos_proc_route(struct vos_route *r, const char *path, int how) HIDDEN;
+/* readlink of such a name: true if it is one, *@result is the answer. */
+bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, long *result) HIDDEN;
+/*
+ * Path of what @base of @dom is, in the program's name space if it lies in @prefix: its length
+ * without the NUL, -ERANGE, or what the service says.
+ */
+long vos_path_of(unsigned dom, uint64_t base, int prefix, char *buf, size_t size) HIDDEN;
+
+#endif

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# run-as: root user
+# timeout: 300
+# Ten thousand processes, one after the other, each of which uses both domains and goes.
+. "$(dirname "$0")/prog.sh"
+
+rounds=10000
+[ "$VT_SIZE" != quick ] || rounds=500
+echo text >f
+perl -e '
+	use Socket;
+	my $good = 0;
+	for (1 .. shift) {
+		my $pid = fork;
+		if (!$pid) {
+			open(my $f, "<", "f") or exit 1;
+			socket(my $s, PF_INET, SOCK_DGRAM, 0) or exit 2;
+			bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)) or exit 3;
+			exit(<$f> eq "text\n" ? 0 : 4);
+		}
+		waitpid($pid, 0);
+		$good += $? == 0;
+	}
+	print "$good processes ended well\n";
+' $rounds

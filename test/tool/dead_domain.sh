@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A service domain that dies while a program uses it: errors at once, never a hang; the other domain
+# goes on; a new instance serves new calls. Usage: dead_domain.sh BUILD
+set -eu
+
+build=$(realpath "${1:?usage: dead_domain.sh BUILD}")
+top=$(cd "$(dirname "$0")/../.." && pwd)
+for f in "$build/preload/libvirtuos.so" "$build/svcd/svcd"; do
+	[ -x "$f" ] || [ -r "$f" ] || { echo "skip: $f is not built" && exit 77; }
+done
+[ "$(id -u)" = 0 ] || { echo "skip: needs root" && exit 77; }
+. "$top/test/lib.sh"
+. "$top/test/three-way.sh"
+trap finish EXIT
+trap 'exit 130' INT TERM
+modes="native local forwarded"
+preload=$build/preload/libvirtuos.so
+svcd=${SVCD:-$build/svcd/svcd}
+make_work
+three_way_setup
+
+client() { # COMMAND...: with both domains
+	in_namespace void env "LD_PRELOAD=$work/bin/libvirtuos.so" \
+		"VIRTUOS_CONFIG=$work/forwarded.conf" VT_DIR="$work/fwd/data" timeout -k 2 30 "$@"
+}
+
+cat >"$work/bin/client.py" <<'END'
+import errno, os, select, signal, socket, sys, threading, time
+
+domain, pid = sys.argv[1], int(sys.argv[2])
+tree = os.environ["VT_DIR"]
+allowed = {"net": {"ECONNRESET", "ENETDOWN", "ENOTCONN", "EPIPE"}, "storage": {"EIO"}}
+failed = False
+
+def say(what, good, detail=""):
+    global failed
+    failed = failed or not good
+    print("ok" if good else "WRONG", what, detail, flush=True)
+
+def result(f, *a):
+    try:
+        return "no error: %r" % (f(*a),)
+    except OSError as e:
+        return errno.errorcode[e.errno]
+
+path = os.path.join(tree, "f")
+with open(path, "w") as f:
+    f.write("x" * 100000)
+fd = os.open(path, os.O_RDWR)
+lock = os.open(path, os.O_RDWR)
+l = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(l.getsockname())
+a, _ = l.accept()
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(("127.0.0.1", 0))
+fifo = os.path.join(tree, "fifo")
+os.mkfifo(fifo)
+ends = {}
+
+def blocked(name, f, *a):
+    def run():
+        ends[name] = (result(f, *a), time.monotonic())
+    t = threading.Thread(target=run, daemon=True)
+    t.start()
+    return t
+
+ep = select.epoll()
+ep.register(c, select.EPOLLIN)
+po = select.poll()
+po.register(c, select.POLLIN)
+waiters = {"net": [blocked("recv", c.recv, 1), blocked("accept", l.accept),
+                   blocked("recvfrom", u.recvfrom, 1), blocked("poll", po.poll, 20000),
+                   blocked("epoll", ep.poll, 20), blocked("select", select.select, [a], [], [], 20)],
+           "storage": [blocked("open of a fifo", os.open, fifo, os.O_RDONLY)]}
+time.sleep(0.2)
+start = time.monotonic()
+os.kill(pid, signal.SIGKILL)
+for t in waiters[domain]:
+    t.join(5)
+for name in (["recv", "accept", "recvfrom", "poll", "epoll", "select"] if domain == "net"
+             else ["open of a fifo"]):
+    if name not in ends:
+        say(name, False, "still blocked")
+        continue
+    what, when = ends[name]
+    ms = int((when - start) * 1000)
+    good = what in allowed[domain] if name not in ("poll", "epoll", "select") else "no error" in what
+    say("%s: woken" % name, good and ms <= 100, "%s after %d ms" % (what, ms))
+dead = [("send", c.send, b"x"), ("recv", a.recv, 1), ("getsockname", l.getsockname)]
+if domain == "storage":
+    dead = [("read", os.read, fd, 1), ("pread", os.pread, fd, 1, 0), ("write", os.write, fd, b"x"),
+            ("fstat", os.fstat, fd)]
+for name, f, *args in dead:
+    start = time.monotonic()
+    what = result(f, *args)
+    ms = int((time.monotonic() - start) * 1000)
+    say("%s on what is dead" % name, what in allowed[domain] and ms <= 100, "%s after %d ms" % (what, ms))
+# The other domain does not notice.
+if domain == "storage":
+    c.sendall(b"alive")
+    say("network goes on", a.recv(5) == b"alive")
+    say("close", result(os.close, fd).startswith("no error"))
+else:
+    say("storage goes on", os.pread(fd, 3, 0) == b"xxx")
+    say("close", result(c.close).startswith("no error") and result(u.close).startswith("no error"))
+# A new instance comes up: new calls reach it.
+print("waiting", flush=True)
+sys.stdin.readline()
+start = time.monotonic()
+if domain == "storage":
+    with open(path) as f:
+        say("a new open works", f.read(3) == "xxx")
+else:
+    n = socket.create_server(("127.0.0.1", 0))
+    m = socket.create_connection(n.getsockname())
+    m.sendall(b"new")
+    say("a new connection works", n.accept()[0].recv(3) == b"new")
+say("at once", time.monotonic() - start < 1)
+os._exit(1 if failed else 0)
+END
+
+bad=0
+for name in net storage; do
+	echo "-- $name"
+	rm -rf "$work/root/f" "$work/root/fifo" "$work/to" "$work/from"
+	mkfifo "$work/to" "$work/from"
+	client python3 "$work/bin/client.py" $name "${svcd_pid[$name]}" <"$work/to" >"$work/from" &
+	client_pid=$!
+	exec 7>"$work/to" 6<"$work/from"
+	while read -r line <&6; do
+		echo "$line"
+		[ "$line" = waiting ] || continue
+		domains_alive || true
+		echo go >&7
+	done
+	exec 7>&- 6<&-
+	rc=0
+	wait $client_pid || rc=$?
+	[ $rc = 0 ] || { bad=1 && echo "client: status $rc"; }
+	domains_alive || true
+done
+exit $bad
