@@ -155,7 +155,8 @@ static long exec_remote(long dirfd, const char *path, char *const *argv, struct 
 static long exec_routed(long dirfd, const char *path, char *const *argv, struct environment *env,
 			long flags, int depth)
 {
-	bool nofollow = flags & AT_SYMLINK_NOFOLLOW;
+	int how = (flags & AT_SYMLINK_NOFOLLOW ? VOS_ROUTE_NOFOLLOW : 0) |
+		  (flags & AT_EMPTY_PATH ? VOS_ROUTE_EMPTY : 0);
 	struct vos_route r;
 	long res;
 
@@ -163,7 +164,7 @@ static long exec_routed(long dirfd, const char *path, char *const *argv, struct 
 		return -EFAULT;
 	if (!*path && !(flags & AT_EMPTY_PATH))
 		return -ENOENT;
-	res = vos_route(&r, dirfd, path, nofollow);
+	res = vos_route(&r, dirfd, path, how);
 	if (res)
 		return res;
 	if (r.dom == VOS_TO_DENY)
@@ -171,7 +172,7 @@ static long exec_routed(long dirfd, const char *path, char *const *argv, struct 
 	if (r.dom != VOS_TO_LOCAL)
 		return exec_remote(dirfd, path, argv, env, flags, depth);
 	res = exec_here(r.dirfd, r.path, argv, env, flags);
-	if (!vos_route_again(&r, res, dirfd, path, nofollow))
+	if (!vos_route_again(&r, res, how))
 		return res;
 	return r.dom == VOS_TO_DENY ? -EACCES : exec_remote(dirfd, path, argv, env, flags, depth);
 }

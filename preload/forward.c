@@ -342,15 +342,27 @@ long vos_forward_at(enum vos_op op, const long a[6])
 	for (;;) {
 		if (route[0].dom == VOS_TO_DENY || (n > 1 && route[1].dom == VOS_TO_DENY))
 			return -EACCES;
-		if (n > 1 && route[0].dom != route[1].dom)
+		if (n > 1 && route[0].dom != route[1].dom) {
+			/* The local one may lead to the other's domain all the same. */
+			int i = route[0].dom == VOS_TO_LOCAL ? 0 : 1;
+
+			if (!again && route[i].dom == VOS_TO_LOCAL &&
+			    vos_route_again(&route[i], -ENOENT, route_how(op, a, i))) {
+				again = true;
+				continue;
+			}
 			return bad_dirfd(a, at) ? -EBADF : -EXDEV;
+		}
 		if (route[0].dom == VOS_TO_LOCAL) {
 			r = local_call(op, a, at, n, route);
 			for (int i = 0; r < 0 && i < n && !again; i++)
-				again = vos_route_again(&route[i], r, a[at[i]],
-							(const char *)a[at[i] + 1], route_how(op, a, i));
-			if (!again || hops++)
+				again = vos_route_again(&route[i], r, route_how(op, a, i));
+			if (!again || hops++) {
+				/* A directory that exists only as the way to a prefix is no symlink. */
+				if (r == -ENOENT && op == VOS_OP_readlinkat && vos_route_above(&route[0]))
+					r = -EINVAL;
 				return r;
+			}
 			continue;
 		}
 		r = remote_call(op, a, at, n, route, &rd);

@@ -398,8 +398,28 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 	return 0;
 }
 
-bool vos_route_again(struct vos_route *r, long err, long dirfd, const char *path, int how)
+bool vos_route_above(const struct vos_route *r)
 {
+	char path[VOS_PATH_MAX];
+	size_t n;
+
+	if (!r->path || r->path[0] != '/' || normalise(path, sizeof(path), r->path))
+		return false;
+	n = strlen(path);
+	for (int i = 0; i < vos_config.nprefixes; i++) {
+		const char *p = vos_config.prefix[i].path;
+
+		if (!strncmp(p, path, n) && p[n] == '/')
+			return true;
+	}
+	return false;
+}
+
+bool vos_route_again(struct vos_route *r, long err, int how)
+{
+	const char *path = r->path;
+	long dirfd = r->dirfd;
+
 	if (!vos_files_remote || !path || !*path)
 		return false;
 	switch (err) {

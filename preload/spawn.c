@@ -299,7 +299,7 @@ static bool looks_remote(const char *path)
 {
 	struct vos_route r;
 
-	return vos_files_remote && (vos_route(&r, AT_FDCWD, path, false) || r.dom != VOS_TO_LOCAL);
+	return vos_files_remote && (vos_route(&r, AT_FDCWD, path, 0) || r.dom != VOS_TO_LOCAL);
 }
 
 static bool ours_to_do(const struct vos_spawn *s)

@@ -197,10 +197,12 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how) HIDDE
 /* Follow a redirect of a call to @dom: the new route, or -ELOOP after too many (*@n counts). */
 long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int how) HIDDEN;
 /*
- * After a local call failed with @err: did symlinks lead its path into a prefix? Then *@r is the
- * way there, and the call is to be made again.
+ * After a local call on @r failed with @err: did symlinks lead its path into a prefix? Then *@r is
+ * the way there, and the call is to be made again.
  */
-bool vos_route_again(struct vos_route *r, long err, long dirfd, const char *path, int how) HIDDEN;
+bool vos_route_again(struct vos_route *r, long err, int how) HIDDEN;
+/* Does the local path of @r name a directory on the way to a prefix? */
+bool vos_route_above(const struct vos_route *r) HIDDEN;
 void vos_route_init(void) HIDDEN;
 /* Is any file class remote in this program? */
 extern bool vos_files_remote HIDDEN;

@@ -79,11 +79,25 @@ const void *call_out_block(struct client *cl, uint64_t ref, uint32_t *len)
 	return cl->program + VOS_REF_OFF(ref);
 }
 
+long call_string(const struct call *c, int i, char *buf, size_t size)
+{
+	size_t room = c->len[i] < size ? c->len[i] : size;
+	size_t n = strnlen((const char *)c->a[i], room);
+
+	/* It did end when it was decoded, but the program can change it at any time. */
+	if (n == room)
+		return -ENAMETOOLONG;
+	memcpy(buf, (const char *)c->a[i], n);
+	buf[n] = 0;
+	return 0;
+}
+
 /* --- decoding ----------------------------------------------------------------------------------- */
 
 /* What there is to do for the arguments of each op, without those that are plain numbers. */
 static struct plan {
 	uint8_t n;
+	uint8_t string; /* the S argument + 1 */
 	struct {
 		uint8_t i, kind;
 		uint16_t arg; /* VOS_ARG_N */
@@ -99,6 +113,8 @@ void call_init(void)
 
 			if (kind == VOS_K__ || kind == VOS_K_V)
 				continue;
+			if (kind == VOS_K_S)
+				p->string = (uint8_t)(i + 1);
 			p->step[p->n].i = (uint8_t)i;
 			p->step[p->n].kind = (uint8_t)kind;
 			p->step[p->n++].arg = (uint16_t)VOS_ARG_N(vos_ops[op].arg[i]);
@@ -216,17 +232,34 @@ static long try_pool_call(struct call *c)
 	return r == -EWOULDBLOCK && !(c->a[1] & 4) ? CALL_POOL : r;
 }
 
+/* The kernel must not read a string in the program's memory: it might end elsewhere by then. */
+static long with_string(struct call *c, int i, long (*run)(struct call *))
+{
+	char buf[VOS_PATH_MAX];
+	long shared = c->a[i];
+	long r = call_string(c, i, buf, sizeof(buf));
+
+	if (r)
+		return r;
+	c->a[i] = (long)buf;
+	r = run(c);
+	c->a[i] = shared;
+	return r;
+}
+
 long call_run(struct call *c)
 {
+	int string = plans[c->op].string;
+
 	switch (c->desc->run) {
 	case VOS_RUN_OWN:
 		return own[c->op](c);
 	case VOS_RUN_PATH:
-		return path_call(c);
+		return string ? with_string(c, string - 1, path_call) : path_call(c);
 	case VOS_RUN_POOL:
 		return try_pool_call(c);
 	default:
-		return run_syscall(c);
+		return string ? with_string(c, string - 1, run_syscall) : run_syscall(c);
 	}
 }
 

@@ -90,11 +90,20 @@ void client_put(struct client *cl)
 /* Close what the client had open, at once: its ports, its locks. Calls hold what they still use. */
 static void close_handles(struct client *cl)
 {
-	for (uint32_t i = 0; i < cl->table->used; i++) {
-		struct handle *h = &cl->table->chunk[i / HANDLE_CHUNK][i % HANDLE_CHUNK];
-		struct ofd *o = h->ofd;
+	struct handle_table *t = cl->table;
 
-		h->ofd = NULL;
+	/* Only handles are left to be used by other threads; those find them gone. */
+	for (uint32_t i = 0;; i++) {
+		struct ofd *o = NULL;
+
+		pthread_mutex_lock(&t->lock);
+		if (i < t->used)
+			o = atomic_exchange(&t->chunk[i / HANDLE_CHUNK][i % HANDLE_CHUNK].ofd, NULL);
+		else
+			t->closed = true;
+		pthread_mutex_unlock(&t->lock);
+		if (t->closed)
+			break;
 		ofd_put(o);
 	}
 }
@@ -109,10 +118,11 @@ static void interrupt_calls(struct client *cl)
 	}
 	for (uint32_t i = 0; i < cl->nlanes; i++)
 		for (uint32_t s = 0; s < VOS_SLOTS; s++)
-			if (cl->lane[i].call[s])
+			if (atomic_load_explicit(&cl->lane[i].call[s], memory_order_relaxed))
 				pool_interrupt(&cl->lane[i], s);
 }
 
+/* The last thing that the driver does for a mail or an event: it may lose its engine. */
 void client_drop(struct client *cl)
 {
 	struct engine *e = cl->engine;
@@ -128,13 +138,19 @@ void client_drop(struct client *cl)
 	for (uint32_t i = 0; i < cl->nlanes; i++)
 		list_del(&cl->lane[i].active);
 	list_del(&cl->of_engine);
-	list_add_tail(&cl->of_engine, &e->dropped);
 	pthread_mutex_lock(&lock);
 	list_del(&cl->list);
 	pthread_mutex_unlock(&lock);
 	interrupt_calls(cl);
-	close_handles(cl);
 	log_line(7, "client %d: gone", (int)cl->pid);
+	/* Freed after this turn. That takes its reference, so we need one. */
+	list_add_tail(&cl->of_engine, &e->dropped);
+	client_get(cl);
+	e->in_lane = NULL;
+	turn_enter(e);
+	close_handles(cl); /* may be many */
+	turn_leave(e);
+	client_put(cl);
 }
 
 static void drop_broken(struct engine *e, void *arg)
@@ -177,6 +193,7 @@ static int check_memory(int fd, const struct vos_program_head *h, const char **w
 {
 	struct stat st;
 	size_t want;
+	int seals;
 
 	*why = "magic or version differs";
 	if (h->magic != VOS_MAGIC || h->version != VOS_VERSION)
@@ -187,7 +204,8 @@ static int check_memory(int fd, const struct vos_program_head *h, const char **w
 		return -EINVAL;
 	want = VOS_PROGRAM_SIZE(h->lanes, h->pool) + VOS_SERVICE_SIZE(h->lanes, h->pool);
 	*why = "memory is not a sealed memfd of the right size";
-	if ((fcntl(fd, F_GET_SEALS) & SEALS) != SEALS || fstat(fd, &st) ||
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) ||
 	    (size_t)st.st_size != want || st.st_blksize != VOS_PAGE)
 		return -EINVAL;
 	return 0;
@@ -298,9 +316,15 @@ static int receive_hello(int sock, struct vos_hello *h, int *memory)
 	*memory = -1;
 	if (n < 0)
 		return -errno;
+	/* One is asked for, but there is room for two in what is aligned. */
 	cm = CMSG_FIRSTHDR(&m);
-	if (cm && cm->cmsg_type == SCM_RIGHTS && cm->cmsg_len == CMSG_LEN(sizeof(int)))
-		*memory = *(int *)CMSG_DATA(cm);
+	if (cm && cm->cmsg_type == SCM_RIGHTS) {
+		int *fd = (int *)CMSG_DATA(cm);
+
+		*memory = fd[0];
+		for (size_t i = 1; i < (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++)
+			close(fd[i]);
+	}
 	if (n < 8 || h->magic != VOS_MAGIC)
 		return -EPROTO;
 	if (h->version != VOS_VERSION || n != sizeof(*h))

@@ -21,7 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EVENTS	     64
 #define LOOK_EVERY   64	 /* turns with work between two looks at epoll */
 #define LOOK_PARKED  4	 /* the same when calls are parked */
 #define TIME_EVERY   32	 /* turns without work between two looks at the clock */
@@ -57,21 +56,28 @@ int engine_post(struct engine *e, void (*fn)(struct engine *, void *), void *arg
 	return write(e->mail_fd, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
+static struct mail *next_mail(struct engine *e)
+{
+	struct mail *m = NULL;
+
+	pthread_mutex_lock(&e->mail_lock);
+	if (!list_empty(&e->mail)) {
+		m = list_entry(e->mail.next, struct mail, list);
+		list_del(&m->list);
+	}
+	pthread_mutex_unlock(&e->mail_lock);
+	return m;
+}
+
+/* One by one: a call that a mail is about may cost us the engine. */
 static void read_mail(struct engine *e)
 {
-	struct list got;
+	struct mail *m;
 	uint64_t n;
 
-	list_init(&got);
-	if (read(e->mail_fd, &n, sizeof(n)) < 0)
+	if (read(e->mail_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 		return;
-	pthread_mutex_lock(&e->mail_lock);
-	list_splice(&e->mail, &got);
-	pthread_mutex_unlock(&e->mail_lock);
-	list_for_each_safe(p, next, &got) {
-		struct mail *m = list_entry(p, struct mail, list);
-
-		list_del(p);
+	while (driving && (m = next_mail(e))) {
 		m->fn(e, m->arg);
 		free(m);
 	}
@@ -88,8 +94,6 @@ static void bury(struct engine *e)
 		list_del(&cl->of_engine);
 		client_put(cl);
 	}
-	if (list_empty(&e->graves))
-		return;
 	list_init(&dead);
 	pthread_mutex_lock(&e->mail_lock);
 	list_splice(&e->graves, &dead);
@@ -116,7 +120,7 @@ static void scan_kicks(struct engine *e, struct client *cl)
 {
 	const struct vos_program_head *h = (const void *)cl->program;
 
-	for (uint32_t i = 0; i < cl->nlanes && driving && !cl->gone; i++) {
+	for (uint32_t i = 0; i < cl->nlanes; i++) {
 		/* Acquire: pairs with vos_lane_kick(). */
 		uint16_t kick = atomic_load_explicit(&h->kick[i], memory_order_acquire);
 
@@ -133,18 +137,32 @@ static void take_wake_fd(struct client *cl, const struct vos_wake_fd *m, int fd)
 {
 	struct lane *l = m->lane < cl->nlanes ? &cl->lane[m->lane] : NULL;
 
-	if (!l) {
-		close(fd);
-		client_break(cl, "wake descriptor for a lane that does not exist");
+	int none = -1;
+
+	/* Once: whoever completes a call may be using it. */
+	if (l && atomic_compare_exchange_strong(&l->wake_fd, &none, fd))
 		return;
+	close(fd);
+	client_break(cl, "wake descriptor for a lane that does not exist, or has one");
+}
+
+static void take_fds(struct client *cl, const struct vos_wake_fd *m, ssize_t n, struct msghdr *msg)
+{
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
+		int *fd = (int *)CMSG_DATA(h);
+		size_t nfds = h->cmsg_type == SCM_RIGHTS ? (h->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+
+		for (size_t i = 0; i < nfds; i++) {
+			if (i == 0 && n == sizeof(*m) && m->tag == VOS_TAG_WAKE_FD)
+				take_wake_fd(cl, m, fd[i]);
+			else
+				close(fd[i]);
+		}
 	}
-	if (l->wake_fd >= 0)
-		close(l->wake_fd);
-	l->wake_fd = fd;
 }
 
 /* One message of the connection. False: no more, or hung up. */
-static bool read_message(struct client *cl)
+static bool read_message(struct client *cl, bool *hung_up)
 {
 	union {
 		struct cmsghdr h;
@@ -155,74 +173,100 @@ static bool read_message(struct client *cl)
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(cl->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *h;
 
 	if (n < 0)
 		return false;
-	if (n == 0) {
-		client_drop(cl);
-		return false;
-	}
-	for (h = CMSG_FIRSTHDR(&msg); h; h = CMSG_NXTHDR(&msg, h)) {
-		int *fd = (int *)CMSG_DATA(h);
-		size_t nfds = h->cmsg_type == SCM_RIGHTS ? (h->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+	take_fds(cl, &m, n, &msg);
+	if (n == 0)
+		*hung_up = true;
+	return n > 0;
+}
 
-		for (size_t i = 0; i < nfds; i++) {
-			if (i == 0 && m.tag == VOS_TAG_WAKE_FD && n == sizeof(m))
-				take_wake_fd(cl, &m, fd[i]);
-			else
-				close(fd[i]);
-		}
-	}
-	return true;
+static void after_messages(struct engine *e, struct client *cl, bool hung_up)
+{
+	if (cl->gone)
+		return;
+	/* Sequentially consistent fence of the system call: kicks made before the ring are seen. */
+	if (hung_up || cl->broken)
+		client_drop(cl);
+	else
+		scan_kicks(e, cl);
+}
+
+static void messages_mail(struct engine *e, void *arg)
+{
+	after_messages(e, arg, false);
+	client_put(arg);
 }
 
 static void client_event(struct engine *e, struct client *cl, uint32_t events)
 {
+	bool hung_up = events & (EPOLLHUP | EPOLLERR);
+
+	if (cl->gone)
+		return;
 	client_get(cl);
-	while (!cl->gone && read_message(cl))
+	/* A descriptor that the program has sent may block us when it is closed. */
+	e->in_lane = NULL;
+	turn_enter(e);
+	while (read_message(cl, &hung_up))
 		;
-	/* Sequentially consistent fence of the system call: kicks made before the ring are seen. */
-	if (!cl->gone)
-		scan_kicks(e, cl);
-	if (driving && !cl->gone && (events & (EPOLLHUP | EPOLLERR) || cl->broken))
-		client_drop(cl);
-	client_put(cl);
+	if (turn_leave(e)) {
+		after_messages(e, cl, hung_up);
+		client_put(cl);
+		return;
+	}
+	/* A hang-up is reported again, but not the rings that we have read. */
+	while (engine_post(e, messages_mail, cl))
+		usleep(1000);
 }
 
-static void dispatch(struct engine *e, struct epoll_event *ev)
+static void dispatch(struct engine *e, struct epoll_event ev)
 {
-	struct source *s = ev->data.ptr;
+	struct source *s = ev.data.ptr;
 
 	switch (s->type) {
 	case SOURCE_MAILBOX:
 		read_mail(e);
 		break;
 	case SOURCE_CLIENT:
-		client_event(e, list_entry(s, struct client, source), ev->events);
+		client_event(e, list_entry(s, struct client, source), ev.events);
 		break;
 	case SOURCE_PROCESS:
 		client_drop(list_entry(s, struct client, process));
 		break;
 	case SOURCE_WATCH:
-		park_event(list_entry(s, struct watch, source), ev->events);
+		park_event(list_entry(s, struct watch, source), ev.events);
 		break;
 	}
+}
+
+/* Also those that a driver that lost the engine has left: what is edge-triggered comes once. */
+static void dispatch_all(struct engine *e)
+{
+	park_due(e);
+	while (driving && e->event < e->nevents)
+		dispatch(e, e->events[e->event++]);
+	if (driving)
+		park_timers(e);
+	if (driving)
+		bury(e);
 }
 
 /* @timeout in ns, -1: for ever. True when something happened. */
 static bool look(struct engine *e, int64_t timeout)
 {
-	struct epoll_event ev[EVENTS];
 	struct timespec t = { timeout / 1000000000, timeout % 1000000000 };
-	int n = epoll_pwait2(e->epoll, ev, EVENTS, timeout < 0 ? NULL : &t, NULL);
+	int n;
 
-	for (int i = 0; i < n && driving; i++)
-		dispatch(e, &ev[i]);
-	if (driving && !list_empty(&e->timers))
-		park_timers(e);
-	if (driving)
-		bury(e);
+	if (timeout)
+		atomic_store(&e->awake, false);
+	n = epoll_pwait2(e->epoll, e->events, ENGINE_EVENTS, timeout < 0 ? NULL : &t, NULL);
+	if (timeout)
+		turn_engine_awake(e);
+	e->event = 0;
+	e->nevents = n > 0 ? n : 0;
+	dispatch_all(e);
 	return n > 0;
 }
 
@@ -328,12 +372,9 @@ static bool idle(struct engine *e, uint64_t since_turn)
 {
 	if (!rest_lanes(e, since_turn))
 		return false;
-	atomic_store(&e->awake, false);
 	look(e, park_next_timer(e));
-	if (driving) {
-		atomic_store(&e->awake, true);
+	if (driving)
 		publish_cpu(e);
-	}
 	return true;
 }
 
@@ -343,8 +384,13 @@ void engine_drive(struct engine *e)
 	uint32_t quiet = 0, worked = 0;
 
 	driving = e;
-	atomic_store(&e->awake, true);
+	e->tid = (int)gettid();
+	turn_engine_awake(e);
 	publish_cpu(e);
+	/* What the driver before us has left undone. */
+	dispatch_all(e);
+	if (driving)
+		read_mail(e);
 	while (driving) {
 		e->turn++;
 		if (poll_lanes(e)) {
@@ -394,6 +440,7 @@ int engine_init(struct engine *e, int index)
 	list_init(&e->clients);
 	list_init(&e->dropped);
 	list_init(&e->timers);
+	list_init(&e->due);
 	list_init(&e->free_calls);
 	list_init(&e->mail);
 	list_init(&e->graves);

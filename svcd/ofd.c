@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,10 +63,13 @@ struct ofd *ofd_get(struct ofd *o)
 	return o;
 }
 
-void ofd_put(struct ofd *o)
+static bool put(struct ofd *o)
 {
-	if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
-		return;
+	return o && atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1;
+}
+
+static void destroy(struct ofd *o)
+{
 	for (struct watch *w = o->watches, *next; w; w = next) {
 		next = w->next;
 		watch_release(w);
@@ -75,6 +79,29 @@ void ofd_put(struct ofd *o)
 		free(o->desc);
 	pthread_mutex_destroy(&o->lock);
 	free(o);
+}
+
+/* For close(), which may have to wait until all has been sent (SO_LINGER). */
+void ofd_close(struct ofd *o)
+{
+	if (put(o))
+		destroy(o);
+}
+
+/* Nobody waits here: it must not block whoever happens to have the last reference. */
+void ofd_put(struct ofd *o)
+{
+	struct linger l;
+	socklen_t n = sizeof(l);
+
+	if (!put(o))
+		return;
+	if (o->kind == OFD_SOCKET && atomic_load(&o->desc->refs) == 1 &&
+	    !getsockopt(o->fd, SOL_SOCKET, SO_LINGER, &l, &n) && l.l_onoff && l.l_linger) {
+		l.l_onoff = 0; /* in the background, as when a process ends */
+		setsockopt(o->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	}
+	destroy(o);
 }
 
 /* Found out at the first transfer, since opening a file should not cost another call. */
@@ -137,7 +164,7 @@ int64_t handle_add(struct client *cl, struct ofd *o, uint32_t root)
 	if (!o)
 		return -ENOMEM;
 	pthread_mutex_lock(&t->lock);
-	if (t->live < (uint32_t)opt.max_handles)
+	if (t->live < (uint32_t)opt.max_handles && !t->closed)
 		h = free_slot(t, &idx);
 	if (h) {
 		t->live++;

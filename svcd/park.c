@@ -131,31 +131,39 @@ static bool concerns(const struct call *c, uint32_t events)
 	       (c->events & EPOLLIN && events & EPOLLRDHUP);
 }
 
-void park_event(struct watch *w, uint32_t events)
+/* The list is the engine's, not ours: a call may cost us the engine. */
+void park_due(struct engine *e)
 {
-	struct list due;
-
-	list_init(&due);
-	list_for_each_safe(p, next, &w->parked) {
-		struct call *c = list_entry(p, struct call, parked);
-
-		if (concerns(c, events)) {
-			list_del(p);
-			list_add_tail(p, &due);
-		}
-	}
-	while (!list_empty(&due) && driving) {
-		struct call *c = list_entry(due.next, struct call, parked);
+	while (driving && !list_empty(&e->due)) {
+		struct call *c = list_entry(e->due.next, struct call, parked);
 
 		park_remove(c);
 		call_retry(c);
 	}
 }
 
+void park_event(struct watch *w, uint32_t events)
+{
+	struct engine *e = w->engine;
+
+	list_for_each_safe(p, next, &w->parked) {
+		struct call *c = list_entry(p, struct call, parked);
+
+		if (concerns(c, events)) {
+			list_del(p);
+			list_add_tail(p, &e->due);
+		}
+	}
+	park_due(e);
+}
+
 void park_timers(struct engine *e)
 {
-	uint64_t now = now_ns();
+	uint64_t now;
 
+	if (list_empty(&e->timers))
+		return;
+	now = now_ns();
 	while (driving && !list_empty(&e->timers)) {
 		struct call *c = list_entry(e->timers.next, struct call, timer);
 

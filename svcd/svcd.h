@@ -25,6 +25,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 
 /* Options of the command line. */
@@ -106,6 +107,7 @@ struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock);
 struct ofd *ofd_dup(struct ofd *o, int fd);
 struct ofd *ofd_get(struct ofd *);
 void ofd_put(struct ofd *);
+void ofd_close(struct ofd *); /* likewise, and waits as close() does */
 enum ofd_kind ofd_kind(struct ofd *);
 
 struct client;
@@ -132,6 +134,7 @@ struct handle_table {
 	uint32_t used;		/* slots ever used */
 	uint32_t live;
 	uint32_t free;		/* first free slot + 1 */
+	bool closed;		/* nothing is added any more */
 };
 
 /* --- clients (client.c) ---------------------------------------------------------------------------- */
@@ -238,6 +241,8 @@ struct call {
 	struct list timer;
 	uint64_t done;		/* bytes transferred before it parked */
 	int step;
+	int opened;		/* chdir: what comes after it has been opened */
+	uint32_t opened_root;
 	/* pool */
 	struct list job;
 	_Atomic int tid;
@@ -246,6 +251,8 @@ struct call {
 };
 
 void call_init(void);
+long call_run(struct call *);
+long path_call(struct call *);
 /* @state: of the entry, when it was found posted. */
 void call_take(struct engine *, struct lane *, uint32_t slot, uint32_t state);
 /* For svcd_call_ functions, before a system call that may block. */
@@ -262,6 +269,8 @@ void call_cancel(struct lane *, uint32_t slot);
 /* A block named by a reference: a pointer, or NULL when it lies outside the data part. */
 void *call_in_block(struct client *, uint64_t ref, uint32_t *len);  /* in the service area */
 const void *call_out_block(struct client *, uint64_t ref, uint32_t *len);
+/* A private copy of a string argument (P or S): 0 or -ENAMETOOLONG. */
+long call_string(const struct call *, int i, char *buf, size_t size);
 
 /* --- parked calls (park.c) ------------------------------------------------------------------------------ */
 
@@ -281,12 +290,15 @@ long call_park_set(struct call *c, int epfd);
 void park_add(struct call *c);
 void park_remove(struct call *c);
 void park_event(struct watch *w, uint32_t events);
+void park_due(struct engine *e);
 void park_timers(struct engine *e);
 int64_t park_next_timer(struct engine *e); /* ns from now, -1: none */
 void watch_release(struct watch *w);	   /* any thread; freed by the engine */
 void call_deadline(struct call *c, int64_t ns); /* from now; < 0: none; once per call */
 
 /* --- engines (engine.c, turn.c) ---------------------------------------------------------------------------- */
+
+#define ENGINE_EVENTS 64
 
 struct engine {
 	int index;
@@ -297,6 +309,9 @@ struct engine {
 	struct list clients;
 	struct list dropped;	/* clients; an event of this turn may still name them */
 	struct list timers;	/* calls with a deadline, nearest first */
+	struct list due;	/* parked calls that are to be retried */
+	struct epoll_event events[ENGINE_EVENTS];
+	int event, nevents;	/* the next one to be looked at, and how many there are */
 	uint64_t turn;
 	uint32_t nparked;
 	struct list free_calls;
@@ -356,7 +371,7 @@ struct where {
 };
 
 /* 0, -errno, or VOS_REDIRECT (already written for the @which-th path of the call). */
-long walk(struct call *c, int which, uint64_t base, const char *path, bool follow, struct where *w);
+long walk(struct call *c, int which, int arg, bool follow, struct where *w);
 void walk_end(struct where *w);
 /* Descriptor of a base, borrowed; -errno. */
 /* /proc/self/fd from before --root: an object as a path, "N", that the kernel follows to it. */

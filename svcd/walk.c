@@ -244,33 +244,39 @@ static long walk_slow(struct call *c, int which, bool follow, struct where *w)
 	}
 }
 
-long walk(struct call *c, int which, uint64_t base, const char *path, bool follow, struct where *w)
+static int start(struct call *c, int which, struct where *w)
 {
+	w->close = false;
+	w->root = c->base_root[which];
+	w->dir = c->base[which];
+	return w->dir;
+}
+
+long walk(struct call *c, int which, int arg, bool follow, struct where *w)
+{
+	uint64_t base = c->raw[arg];
+	size_t n;
 	long r;
 
-	w->close = false;
-	w->dir = walk_base(c->client, base, &w->root);
+	start(c, which, w);
 	if (w->dir < 0)
 		return w->dir;
 	if (base & VOS_BASE_SELF && !(base & (VOS_BASE_ROOT(0) | VOS_BASE_CWD))) {
 		w->name = "";
 		return 0;
 	}
-	while (*path == '/')
-		path++;
-	/* Copied: the program can change it at any time. */
-	strncpy(w->buf, path, VOS_PATH_MAX);
-	w->buf[VOS_PATH_MAX - 1] = 0;
-	if (strlen(w->buf) >= VOS_PATH_MAX - 1)
-		return -ENAMETOOLONG;
+	r = call_string(c, arg + 1, w->buf, VOS_PATH_MAX);
+	if (r)
+		return r;
+	n = strspn(w->buf, "/");
+	memmove(w->buf, w->buf + n, strlen(w->buf + n) + 1);
 	if (!has_dotdot(w->buf)) {
 		r = walk_plain(w, follow);
 		if (r != -ELOOP)
 			return r;
 		if (w->close)
 			close(w->dir);
-		w->close = false;
-		w->dir = walk_base(c->client, base, &w->root);
+		start(c, which, w);
 	}
 	return walk_slow(c, which, follow, w);
 }

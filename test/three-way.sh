@@ -259,7 +259,7 @@ three_way() { # NAME USER TIMEOUT COMMAND...
 		run_mode "$mode" "$name" "$user" "$limit" "$@"
 		problem=
 		if ! cmp -s "$out.native" "$out.$mode"; then
-			diff -u "$out.native" "$out.$mode" >"$out.diff" || true
+			diff -a -U 2 "$out.native" "$out.$mode" >"$out.diff" || true
 			problem="$mode: output differs"
 		fi
 		[ "${status[$mode]}" = 0 ] ||

@@ -205,6 +205,9 @@ long vos_sys_splice(long in, long off_in, long out, long off_out, long len, long
 		return vos_local(SYS_splice, in, off_in, out, off_out, len, flags);
 	if (bad(wi) || bad(wo))
 		return -EBADF;
+	if ((!wi && vos_raw2(SYS_fcntl, in, F_GETFD) < 0) ||
+	    (!wo && vos_raw2(SYS_fcntl, out, F_GETFD) < 0))
+		return -EBADF;
 	if (!is_pipe(in) && !is_pipe(out))
 		return -EINVAL;
 	if ((is_pipe(in) && off_in) || (is_pipe(out) && off_out))

@@ -40,6 +40,13 @@ static long do_open(long dirfd, const char *path, const struct open_how *how, bo
 	vos_need_init();
 	if (likely(!vos_files_remote && !vos_fdtab.nremote))
 		goto local;
+	if (path && path[0] == '/' && how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) {
+		/* The directory is the root of the path. */
+		if (how->resolve & RESOLVE_BENEATH || !vos_fd(dirfd))
+			goto local;
+		path += strspn(path, "/");
+		path = *path ? path : ".";
+	}
 	res = vos_route(&r, dirfd, path, stop);
 	while (!res) {
 		if (r.dom == VOS_TO_DENY)
@@ -50,7 +57,7 @@ static long do_open(long dirfd, const char *path, const struct open_how *how, bo
 			else
 				res = vos_local(SYS_openat, r.dirfd, (long)r.path, (long)how->flags,
 						(long)how->mode, 0, 0);
-			if (res >= 0 || again || !vos_route_again(&r, res, dirfd, path, stop))
+			if (res >= 0 || again || !vos_route_again(&r, res, stop))
 				return res;
 			again = true;
 			res = 0;

@@ -131,7 +131,7 @@ long vos_sys_chdir(long path, long a1, long a2, long a3, long a4, long a5)
 			return -EACCES;
 		if (r.dom == VOS_TO_LOCAL) {
 			res = local_chdir(SYS_chdir, (long)r.path);
-			if (!res || again || !vos_route_again(&r, res, CWD, (const char *)path, false))
+			if (!res || again || !vos_route_again(&r, res, 0))
 				return res;
 			again = true;
 			res = 0;

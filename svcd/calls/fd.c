@@ -18,9 +18,11 @@ long svcd_call_close(struct call *c)
 
 	if (!o)
 		return -EBADF;
-	if (atomic_load(&o->refs) == 1 && o->kind != OFD_SOCKET)
+	/* It goes before the answer, and while we may be replaced: the call must not hold it. */
+	c->ofd[0] = NULL;
+	if (atomic_load(&o->refs) == 1)
 		call_may_block(c);
-	ofd_put(o); /* the call still holds one; the descriptor goes with the last */
+	ofd_close(o);
 	return 0;
 }
 

@@ -119,8 +119,9 @@ long path_call(struct call *c)
 		if (VOS_ARG_KIND(c->desc->arg[i]) == VOS_K_A)
 			at[n++] = i;
 	w[0].close = w[1].close = false;
+	w[0].name = w[1].name = "";
 	for (int i = 0; i < n && !r; i++)
-		r = walk(c, i, c->raw[at[i]], (const char *)c->a[at[i] + 1], i == 0 && follows(c), &w[i]);
+		r = walk(c, i, at[i], i == 0 && follows(c), &w[i]);
 	if (!r)
 		r = kernel_call(c, at, w, n);
 	for (int i = 0; i < n; i++)
@@ -130,14 +131,20 @@ long path_call(struct call *c)
 
 /* --- open ------------------------------------------------------------------------------------------ */
 
-static long try_open(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+static long open_resolved(int dir, const char *path, uint64_t flags, uint64_t mode,
+			  uint64_t resolve)
 {
 	/* With O_PATH openat2 takes no flag that would mean nothing. */
 	struct open_how how = { .flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
-				.mode = mode, .resolve = resolve | RESOLVE_NO_SYMLINKS };
+				.mode = mode, .resolve = resolve };
 	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : fd;
+}
+
+static long try_open(int dir, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+	return open_resolved(dir, path, flags, mode, resolve | RESOLVE_NO_SYMLINKS);
 }
 
 static bool dotdot_in(const char *p)
@@ -149,7 +156,7 @@ static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32
 {
 	bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 	struct where w;
-	long r = walk(c, 0, c->raw[0], (const char *)c->a[1], follow, &w);
+	long r = walk(c, 0, 0, follow, &w);
 
 	*root = w.root;
 	if (!r) {
@@ -188,21 +195,27 @@ long svcd_call_openat(struct call *c)
 {
 	uint64_t flags = (uint64_t)c->a[2] & ~(uint64_t)O_CLOEXEC, resolve = (uint64_t)c->a[4];
 	char path[VOS_PATH_MAX];
-	uint32_t root;
-	int dir = walk_base(c->client, c->raw[0], &root);
+	uint32_t root = c->base_root[0];
+	int dir = c->base[0];
 	long fd = -ELOOP;
 	const char *p = path;
-	struct ofd *o;
 
 	if (dir < 0)
 		return dir;
 	call_may_block(c);
 	if (c->raw[0] & VOS_BASE_SELF)
 		return reopen(c, dir, flags, root);
-	strncpy(path, (const char *)c->a[1], sizeof(path));
-	path[sizeof(path) - 1] = 0;
+	fd = call_string(c, 1, path, sizeof(path));
+	if (fd)
+		return fd;
 	while (*p == '/')
 		p++;
+	if (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)) {
+		/* The kernel keeps it below the directory: no need to walk. */
+		fd = open_resolved(dir, *p ? p : ".", flags, (uint64_t)c->a[3], resolve);
+		return fd < 0 ? fd : add_opened(c, (int)fd, flags, root);
+	}
+	fd = -ELOOP;
 	if (!dotdot_in(p))
 		fd = try_open(dir, *p ? p : ".", flags, (uint64_t)c->a[3], resolve);
 	if (fd == -ELOOP)
@@ -220,7 +233,7 @@ static long open_dir(struct call *c, uint32_t *root)
 	long r;
 
 	call_may_block(c);
-	r = walk(c, 0, c->raw[0], (const char *)c->a[1], true, &w);
+	r = walk(c, 0, 0, true, &w);
 	*root = w.root;
 	if (!r) {
 		r = openat(w.dir, *w.name ? w.name : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -237,21 +250,32 @@ static long open_dir(struct call *c, uint32_t *root)
 	return r;
 }
 
+/* Under its old number, which calls that are still on their way may be using. */
 static long set_cwd(struct client *cl, int fd, uint32_t root)
 {
-	if (cl->cwd >= 0)
-		close(cl->cwd);
-	cl->cwd = fd;
+	if (cl->cwd < 0) {
+		cl->cwd = fd;
+	} else {
+		dup3(fd, cl->cwd, O_CLOEXEC);
+		close(fd);
+	}
 	cl->cwd_root = root;
 	return 0;
 }
 
 long svcd_call_chdir(struct call *c)
 {
-	uint32_t root;
-	long fd = open_dir(c, &root);
+	if (!c->step) {
+		long fd = open_dir(c, &c->opened_root);
 
-	return fd < 0 ? fd : set_cwd(c->client, (int)fd, root);
+		if (fd < 0)
+			return fd;
+		c->opened = (int)fd;
+		c->step = 1;
+		if (!call_blocked(c))
+			return CALL_AGAIN;
+	}
+	return set_cwd(c->client, c->opened, c->opened_root);
 }
 
 long svcd_call_fchdir(struct call *c)
@@ -308,8 +332,8 @@ long svcd_call_getcwd(struct call *c)
 {
 	char at[VOS_PATH_MAX], top[VOS_PATH_MAX];
 	const char *tail = at;
-	uint32_t root;
-	int fd = walk_base(c->client, c->raw[0], &root);
+	uint32_t root = c->base_root[0];
+	int fd = c->base[0];
 	long n, m = 1;
 
 	if (fd < 0)

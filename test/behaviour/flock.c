@@ -78,6 +78,7 @@ static void waiting(void)
 		/* Killed while it holds the lock: nobody unlocks. */
 		raise(SIGKILL);
 	}
+	close(ready[1]);
 	MUST(read(ready[0], &c, 1) == 1);
 	fd = open(P("f"), O_RDWR);
 	SHOW(flock(fd, LOCK_SH | LOCK_NB));
@@ -88,7 +89,6 @@ static void waiting(void)
 	t_wait("holder", pid);
 	close(fd);
 	close(ready[0]);
-	close(ready[1]);
 	close(go[0]);
 	close(go[1]);
 }

@@ -45,6 +45,7 @@ static void once(void)
 		close(lfd);
 		hold_much(&sa, ready[1]);
 	}
+	close(ready[1]);
 	MUST(read(ready[0], &c, 1) == 1);
 	for (int i = 0; i < 21; i++) {
 		taken[i] = accept(lfd, NULL, NULL);
@@ -69,7 +70,6 @@ static void once(void)
 	printf("%d connections ended\n", ended);
 	close(lfd);
 	close(ready[0]);
-	close(ready[1]);
 }
 
 int main(void)

@@ -45,6 +45,7 @@ int main(void)
 		close(done[1]);
 		_exit(read(done[0], &c, 1) ? 1 : 0);
 	}
+	close(ready[1]);
 	MUST(read(ready[0], &c, 1) == 1);
 	MUST(sigaction(SIGALRM, &sa, NULL) == 0);
 	fd = open(P("f"), O_RDWR);
@@ -59,7 +60,6 @@ int main(void)
 	close(done[0]);
 	close(done[1]);
 	close(ready[0]);
-	close(ready[1]);
 	t_wait("holder", pid);
 	return t_end();
 }

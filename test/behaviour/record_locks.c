@@ -90,6 +90,7 @@ static void waiting(int fd)
 		t_sleep_ms(150);
 		raise(SIGKILL);
 	}
+	close(ready[1]);
 	MUST(read(ready[0], &c, 1) == 1);
 	SHOW(lock(fd, F_SETLK, F_WRLCK, 0, 1));
 	start = t_ms();
@@ -98,7 +99,6 @@ static void waiting(int fd)
 	t_wait("holder", pid);
 	SHOW(lock(fd, F_SETLK, F_UNLCK, 0, 0));
 	close(ready[0]);
-	close(ready[1]);
 }
 
 static void descriptions(int fd)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program that is about to allow itself only few system calls: whatever attaching to a service
+ * takes will not be among them, so a child that still holds its parent's tickets takes them now.
+ */
+#define _GNU_SOURCE
+#include "preload/process.h"
+#include "preload/wrap.h"
+
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+long vos_sys_prctl(long op, long a1, long a2, long a3, long a4, long a5)
+{
+	(void)a5;
+	if (op == PR_SET_SECCOMP)
+		vos_tickets_take();
+	return vos_raw5(SYS_prctl, op, a1, a2, a3, a4);
+}
+
+long vos_sys_seccomp(long op, long flags, long args, long a3, long a4, long a5)
+{
+	(void)a3, (void)a4, (void)a5;
+	vos_tickets_take();
+	return vos_raw3(SYS_seccomp, op, flags, args);
+}
+
+EXPORT int prctl(int op, ...)
+{
+	va_list ap;
+	long a[4];
+
+	va_start(ap, op);
+	for (int i = 0; i < 4; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	return (int)vos_result(vos_sys_prctl(op, a[0], a[1], a[2], a[3], 0));
+}
