@@ -123,8 +123,10 @@ static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
 	for_each_posted(m, d)
 	{
 		struct vos_req *q = &m->q[d];
+		/* On top of another call: it may be about to sleep there, and must not miss it. */
+		bool has_fd = q->l->depth == 1 && !q->c->transport->wake_fd(q->c, q->l);
 
-		if (q->c->transport->wake_fd(q->c, q->l))
+		if (!has_fd)
 			*coarse = true;
 		else if (!vos_entry_announce(q->e, VOS_WAIT_FD))
 			all = false;
@@ -132,7 +134,7 @@ static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
 			vos_chan_kill(q->c);
 			all = false;
 		}
-		*p++ = (struct pollfd){ q->l->wake_fd, POLLIN, 0 };
+		*p++ = (struct pollfd){ has_fd ? q->l->wake_fd : -1, POLLIN, 0 };
 		*p++ = (struct pollfd){ q->c->bell, 0, 0 };
 	}
 	return all;

@@ -196,7 +196,10 @@ struct vos_welcome {
 };
 _Static_assert(sizeof(struct vos_welcome) == 192, "layout is ABI");
 
-/* With SCM_RIGHTS: an eventfd that the service writes when lane's thread waits with WAIT_FD. */
+/*
+ * With SCM_RIGHTS, once for each lane: a stream socket, into which the service sends a byte when the
+ * lane's thread waits with WAIT_FD.
+ */
 struct vos_wake_fd {
 	uint8_t tag; /* VOS_TAG_WAKE_FD; any other byte is the doorbell */
 	uint8_t pad;

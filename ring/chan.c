@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 static void *map(size_t size, int fd, size_t off)
@@ -113,8 +114,10 @@ static struct vos_lane *inherit_lane(struct vos_chan *c, int tid, int pid)
 		int owner = atomic_load(&l->owner);
 
 		if (!owner || vos_raw3(SYS_tgkill, pid, owner, 0) == -ESRCH) {
-			if (!l->claimed && take_lane(l, owner, tid))
+			if (!l->claimed && take_lane(l, owner, tid)) {
+				vos_lane_adopt(l);
 				return l;
+			}
 		}
 	}
 	return NULL;
@@ -129,8 +132,10 @@ struct vos_lane *vos_chan_lane(struct vos_chan *c, int tid, int pid)
 		/* Ours already: of a dead thread with our number, whose calls are over. */
 		if (owner == tid && !l->claimed)
 			return l;
-		if (!owner && take_lane(l, 0, tid))
+		if (!owner && take_lane(l, 0, tid)) {
+			vos_lane_adopt(l);
 			return l;
+		}
 	}
 	return inherit_lane(c, tid, pid);
 }
@@ -146,7 +151,9 @@ void vos_chan_kill(struct vos_chan *c)
 	if (atomic_exchange(&c->dead, true))
 		return;
 	/* Sleepers wait for their entry or for the guard: change it, so that none goes to sleep
-	 * any more, and wake those who do. */
+	 * any more, and wake those who do. Those on a wake descriptor also look at the bell. */
 	atomic_fetch_or(&c->sh->guard, FUTEX_OWNER_DIED);
 	vos_raw6(SYS_futex, (long)&c->sh->guard, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
+	if (c->bell >= 0)
+		vos_raw2(SYS_shutdown, c->bell, SHUT_RDWR);
 }

@@ -78,6 +78,12 @@ enum vos_wait {
  */
 int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how);
 
+/*
+ * Set by a program that is about to confine itself: from then on waiting and ringing take no system
+ * call but futex, read, write and poll.
+ */
+extern bool vos_chan_confined;
+
 /* CPU that we run on, modulo 256; 255 when unknown. */
 uint8_t vos_cpu(void);
 

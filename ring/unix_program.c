@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -105,9 +104,14 @@ static int unix_attach(struct vos_chan *c, int memory, const char *path, struct 
 static void unix_ring(struct vos_chan *c)
 {
 	const uint8_t bell = VOS_TAG_BELL;
-	/* A full socket holds enough rings already. */
-	long r = vos_raw6(SYS_sendto, c->bell, (long)&bell, 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+	long r;
 
+	/* A full socket holds enough rings already. A confined program has only write, which would
+	 * raise SIGPIPE: not on a service that is known to be dead. */
+	if (!vos_chan_confined)
+		r = vos_raw6(SYS_sendto, c->bell, (long)&bell, 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+	else
+		r = vos_chan_alive(c) ? vos_raw3(SYS_write, c->bell, (long)&bell, 1) : -EPIPE;
 	if (r < 0 && r != -EAGAIN && r != -EINTR)
 		vos_chan_kill(c);
 }
@@ -115,20 +119,22 @@ static void unix_ring(struct vos_chan *c)
 static int unix_wake_fd(struct vos_chan *c, struct vos_lane *l)
 {
 	struct vos_wake_fd m = { VOS_TAG_WAKE_FD, 0, l->index };
-	long fd, r;
+	int pair[2];
+	long r;
 
 	if (l->wake_fd >= 0)
 		return 0;
-	fd = vos_raw2(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0)
-		return (int)fd;
-	r = send_fd(c->bell, &m, sizeof(m), (int)fd);
-	if (r < 0) {
-		vos_raw1(SYS_close, fd);
+	/* Sockets, since the service can write to them without ever waiting, whatever we do. */
+	r = vos_raw4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, (long)pair);
+	if (r < 0)
 		return (int)r;
-	}
-	l->wake_fd = vos_chan_hide_fd((int)fd);
-	return 0;
+	r = send_fd(c->bell, &m, sizeof(m), pair[1]);
+	vos_raw1(SYS_close, pair[1]);
+	if (r < 0)
+		vos_raw1(SYS_close, pair[0]);
+	else
+		l->wake_fd = vos_chan_hide_fd(pair[0]);
+	return r < 0 ? (int)r : 0;
 }
 
 const struct vos_transport vos_transport_unix = {

@@ -65,7 +65,8 @@ static bool engine_on_our_cpu(struct vos_chan *c)
 
 static bool spin(struct vos_chan *c, struct vos_entry *e)
 {
-	_Atomic uint16_t *pace = &c->pace[e->op < VOS_NOPS ? e->op : 0];
+	uint16_t op = *(volatile uint16_t *)&e->op; /* once: the service can write it */
+	_Atomic uint16_t *pace = &c->pace[op < VOS_NOPS ? op : 0];
 	uint32_t avg = atomic_load_explicit(pace, memory_order_relaxed);
 	uint32_t limit = avg < SPIN_MAX / 2 ? SPIN_MAX : SPIN_MIN, i;
 
@@ -84,9 +85,13 @@ static bool spin(struct vos_chan *c, struct vos_entry *e)
 	return i < limit;
 }
 
+bool vos_chan_confined;
+
 /* Both sides on one CPU: let the engine have it. */
 static bool yield(struct vos_entry *e)
 {
+	if (vos_chan_confined)
+		return false;
 	for (int i = 0; i < 2; i++) {
 		vos_raw0(SYS_sched_yield);
 		if (vos_entry_done(e))
@@ -101,7 +106,7 @@ static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announ
 		{ announced, (uintptr_t)&e->state, WAITV_32, 0 },
 		{ c->guard, (uintptr_t)&c->sh->guard, WAITV_32, 0 },
 	};
-	long r = vos_raw5(SYS_futex_waitv, (long)v, 2, 0, 0, 0);
+	long r = vos_chan_confined ? -ENOSYS : vos_raw5(SYS_futex_waitv, (long)v, 2, 0, 0, 0);
 
 	if (r == -ENOSYS) { /* before Linux 5.16, or a filter: look at the guard now and then */
 		struct timespec t = { 0, 50000000 };
@@ -114,7 +119,8 @@ static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announ
 static long sleep_fd(struct vos_chan *c, struct vos_lane *l)
 {
 	struct pollfd p[2] = { { l->wake_fd, POLLIN, 0 }, { c->bell, 0, 0 } };
-	long r = vos_raw5(SYS_ppoll, (long)p, 2, 0, 0, 8);
+	long r = vos_chan_confined ? vos_raw3(SYS_poll, (long)p, 2, -1) :
+				     vos_raw5(SYS_ppoll, (long)p, 2, 0, 0, 8);
 	uint64_t n;
 
 	if (p[0].revents)
@@ -131,7 +137,10 @@ int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait h
 
 	if (__builtin_expect(engine_on_our_cpu(c) ? yield(e) : spin(c, e), 1))
 		return 0;
-	announce = how == VOS_WAIT_ONCE && !c->transport->wake_fd(c, l) ? VOS_WAIT_FD : VOS_WAIT_FUTEX;
+	/* A handler must not empty the descriptor on which the call below it is about to sleep. */
+	announce = how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l) ?
+			   VOS_WAIT_FD :
+			   VOS_WAIT_FUTEX;
 	while (vos_entry_announce(e, announce)) {
 		uint32_t announced = atomic_load_explicit(&e->state, memory_order_acquire);
 		long r;

@@ -148,6 +148,7 @@ void client_drop(struct client *cl)
 	client_get(cl);
 	e->in_lane = NULL;
 	turn_enter(e);
+	locks_drop(cl);
 	close_handles(cl); /* may be many */
 	turn_leave(e);
 	client_put(cl);
@@ -275,6 +276,7 @@ static struct client *client_new(int sock, struct engine *e)
 	list_init(&cl->list);
 	list_init(&cl->of_engine);
 	list_init(&cl->parked);
+	list_init(&cl->lock_files);
 	cl->table = new_table();
 	return cl;
 }

@@ -186,6 +186,7 @@ struct client {
 	int cwd;		  /* O_PATH, or -1: not in this domain */
 	uint32_t cwd_root;
 	struct list parked;	  /* its parked calls */
+	struct list lock_files;	  /* where it has POSIX locks; calls/lock.c */
 	uint32_t stuck;		  /* calls in which a driver got stuck lately */
 	uint64_t stuck_at;	  /* the last one, ns */
 	struct handle_table *table;
@@ -393,6 +394,12 @@ void ticket_reap(void);
 bool ticket_any(void);
 long token_make(struct client *, struct ofd *, uint32_t root, uint64_t id[2]);
 long token_claim(struct client *, const uint64_t id[2]);
+
+/* --- POSIX locks (calls/lock.c) --- */
+
+/* The client closed a descriptor of this file: its locks there are gone. */
+void locks_closed(struct client *, struct ofd *);
+void locks_drop(struct client *);
 
 /* --- chores -------------------------------------------------------------------------------------------------------------- */
 

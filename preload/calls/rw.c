@@ -92,10 +92,10 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 	size_t total = 0, done = 0;
 	long r = 0;
 
-	if (!vos_current(word) || VOS_WORD_KIND(word) == VOS_FD_OURS)
-		return vos_dead(word, true);
 	if (VOS_WORD_KIND(word) == VOS_FD_EPOLL)
 		return -EINVAL;
+	if (!vos_current(word) || VOS_WORD_KIND(word) == VOS_FD_OURS)
+		return vos_dead(word, true);
 	for (long i = 0; i < n; i++) {
 		if (iov[i].iov_len > SSIZE_MAX - total)
 			return -EINVAL;

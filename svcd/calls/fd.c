@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls on descriptors as such: close, dup, tokens, fcntl, locks, ioctl. */
+/* Calls on descriptors as such: close, dup, tokens, fcntl, ioctl. */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
 
@@ -18,6 +18,7 @@ long svcd_call_close(struct call *c)
 
 	if (!o)
 		return -EBADF;
+	locks_closed(c->client, o);
 	/* It goes before the answer, and while we may be replaced: the call must not hold it. */
 	c->ofd[0] = NULL;
 	if (atomic_load(&o->refs) == 1)
@@ -49,6 +50,8 @@ long svcd_call_token(struct call *c)
 	uint32_t root = 0;
 	long r;
 
+	if (!c->a[1])
+		return -EFAULT;
 	handle_ofd(c->client, c->raw[0], &root);
 	r = token_make(c->client, c->ofd[0], root, id);
 	if (!r)
@@ -95,53 +98,12 @@ long svcd_call_fcntl(struct call *c)
 	case F_SETPIPE_SZ:
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
-	case F_SETLEASE:
-	case F_GETLEASE:
-	case F_NOTIFY:
+	case F_GETLEASE: /* the signals of F_SETLEASE and F_NOTIFY would be for us */
 		r = fcntl(c->ofd[0]->fd, (int)c->a[1], c->a[2]);
 		return r < 0 ? -errno : r;
 	default:
 		return -EINVAL;
 	}
-}
-
-/*
- * Record locks. The kernel's owner of a POSIX lock is the process: here svcd, for all clients. So
- * they are made as locks of the open description, which a client has to itself unless it shares the
- * description with a relative.
- */
-long svcd_call_fcntl_lock(struct call *c)
-{
-	struct flock fl;
-	int cmd = (int)c->a[1], ofd_cmd;
-	long r;
-
-	memcpy(&fl, (const void *)c->a[2], sizeof(fl));
-	switch (cmd) {
-	case F_GETLK:
-	case F_OFD_GETLK:
-		ofd_cmd = F_OFD_GETLK;
-		break;
-	case F_SETLK:
-	case F_OFD_SETLK:
-		ofd_cmd = F_OFD_SETLK;
-		break;
-	case F_SETLKW:
-	case F_OFD_SETLKW:
-		ofd_cmd = c->in_pool ? F_OFD_SETLKW : F_OFD_SETLK;
-		break;
-	default:
-		return -EINVAL;
-	}
-	fl.l_pid = 0;
-	call_may_block(c);
-	r = fcntl(c->ofd[0]->fd, ofd_cmd, &fl) ? -errno : 0;
-	if ((r == -EAGAIN || r == -EACCES) && ofd_cmd == F_OFD_SETLK &&
-	    (cmd == F_SETLKW || cmd == F_OFD_SETLKW))
-		return CALL_POOL;
-	if (!r && ofd_cmd == F_OFD_GETLK && c->a[3])
-		memcpy((void *)c->a[3], &fl, sizeof(fl));
-	return r;
 }
 
 /*

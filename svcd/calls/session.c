@@ -29,8 +29,8 @@ long svcd_call_root(struct call *c)
 
 	if (cl->nroots == SVCD_ROOTS_MAX)
 		return -ENOSPC;
-	strncpy(path, (const char *)c->a[0], sizeof(path));
-	path[sizeof(path) - 1] = 0;
+	if (call_string(c, 0, path, sizeof(path)))
+		return -ENAMETOOLONG;
 	if (path[0] != '/')
 		return -EINVAL;
 	r->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
