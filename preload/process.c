@@ -14,6 +14,7 @@
  *are dead.
  */
 #define _GNU_SOURCE
+#include "preload/epoll.h"
 #include "preload/process.h"
 #include "preload/wrap.h"
 
@@ -149,6 +150,7 @@ void vos_fork_child(const struct vos_fork *f, bool at_once)
 			known |= (uint8_t)(1u << i);
 	mark_process();
 	vos_domain_forked();
+	vos_epoll_forked();
 	for (unsigned i = 0; known; i++, known >>= 1) {
 		if (!(known & 1))
 			continue;

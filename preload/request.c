@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "preload/process.h"
 
+#include <signal.h>
 #include <sys/syscall.h>
 
 static __thread struct {
@@ -20,6 +21,8 @@ static long find_lane(unsigned dom, struct vos_chan *c)
 	mine[dom].c = c;
 	return 0;
 }
+
+static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const void *frame);
 
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 {
@@ -44,9 +47,12 @@ long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 	q->l = mine[dom].l;
 	q->dom = dom;
 	q->out.size = q->in.size = 0;
+	if (unlikely(q->l->depth))
+		reap(q->c, q->l, dom, q);
 	q->slot = vos_lane_claim(q->l, &q->skipped);
 	if (unlikely(q->slot < 0))
 		return -EAGAIN;
+	q->l->held[q->slot].frame = q;
 	q->e = &q->l->slot[q->slot];
 	q->e->op = (uint16_t)op;
 	q->e->cpu = vos_cpu();
@@ -79,15 +85,21 @@ static long take_block(struct vos_pool *pool, bool *used, uint32_t small, size_t
 
 long vos_req_out(struct vos_req *q, size_t want, size_t min)
 {
-	return take_block(&q->c->out, &q->l->out_used, VOS_PROGRAM_DATA + q->l->index * VOS_SMALL, want,
-			  min, &q->out);
+	long r = take_block(&q->c->out, &q->l->out_used, VOS_PROGRAM_DATA + q->l->index * VOS_SMALL,
+			    want, min, &q->out);
+
+	q->l->held[q->slot].out = q->out;
+	return r;
 }
 
 long vos_req_in(struct vos_req *q, size_t want, size_t min)
 {
 	uint32_t small = (uint32_t)VOS_SERVICE_DATA(q->c->nlanes) + q->l->index * VOS_SMALL;
 
-	return take_block(&q->c->in, &q->l->in_used, small, want, min, &q->in);
+	long r = take_block(&q->c->in, &q->l->in_used, small, want, min, &q->in);
+
+	q->l->held[q->slot].in = q->in;
+	return r;
 }
 
 static void give_block(struct vos_pool *pool, bool *used, struct vos_block *b)
@@ -162,10 +174,59 @@ void vos_req_end(struct vos_req *q)
 {
 	give_block(&q->c->in, &q->l->in_used, &q->in);
 	give_block(&q->c->out, &q->l->out_used, &q->out);
+	q->l->held[q->slot & (VOS_SLOTS - 1)].out.size = 0;
+	q->l->held[q->slot & (VOS_SLOTS - 1)].in.size = 0;
 	if (likely(q->slot & (int)VOS_SLOTS))
 		vos_lane_release(q->l, q->slot & (VOS_SLOTS - 1));
 	else
 		vos_lane_unclaim(q->l, q->slot);
+}
+
+/* --- calls that were left by longjmp() ---------------------------------------------------------------- */
+
+/*
+ * A signal handler that interrupted a call may leave it for good. Then the call's frame lies below
+ * or at the present one: deeper than any that is still in use. Frames of another stack than ours
+ * tell nothing, except that a handler's own stack that we are not on is not in use.
+ */
+static bool abandoned(const void *frame, const void *now, const stack_t *alt)
+{
+	const char *lo = alt->ss_sp, *hi = lo + alt->ss_size;
+	bool theirs = !(alt->ss_flags & SS_DISABLE) && (const char *)frame >= lo && (const char *)frame < hi;
+	bool ours = alt->ss_flags & SS_ONSTACK;
+
+	if (theirs != ours)
+		return theirs; /* it ran on the handlers' stack, and we do not */
+	return (const char *)frame <= (const char *)now;
+}
+
+static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int s)
+{
+	struct vos_req q = { .c = c, .l = l, .e = &l->slot[s], .slot = s, .dom = dom,
+			     .out = l->held[s].out, .in = l->held[s].in };
+	uint32_t state = atomic_load_explicit(&q.e->state, memory_order_acquire);
+
+	l->held[s].frame = NULL; /* cancelling must not find it again */
+	if (state & VOS_POSTED)
+		cancel(&q);
+	if (state != VOS_IDLE && state != VOS_ASLEEP)
+		q.slot |= VOS_SLOTS;
+	vos_req_end(&q);
+}
+
+static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const void *frame)
+{
+	stack_t alt = { .ss_flags = SS_DISABLE };
+
+	if (vos_chan_confined)
+		return;
+	vos_raw2(SYS_sigaltstack, 0, (long)&alt);
+	for (int s = 0; s < (int)VOS_SLOTS; s++) {
+		const void *f = l->held[s].frame;
+
+		if (l->claimed & 1u << s && f && abandoned(f, frame, &alt))
+			drop_claim(c, l, dom, s);
+	}
 }
 
 long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint64_t a2)

@@ -14,6 +14,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/state.h"
+#include "preload/epoll.h"
 #include "preload/process.h"
 
 #include <string.h>
@@ -40,22 +41,36 @@ static bool is_placeholder(long fd, struct stat *st)
 	       !vos_raw2(SYS_fstat, fd, st) && !st->st_size;
 }
 
+/* Bit per domain: where closing this number closes a handle. */
+static uint8_t domains_of(uint64_t word)
+{
+	struct vos_epoll *e = vos_epoll_get(word);
+	uint8_t set = 0;
+
+	if (!e)
+		return (uint8_t)(1u << VOS_WORD_DOMAIN(word));
+	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++)
+		if (vos_epoll_companion(e, i))
+			set |= (uint8_t)(1u << i);
+	return set;
+}
+
 static void look_at(struct keep *k, long fd, uint64_t word)
 {
-	uint8_t dom = (uint8_t)(1u << VOS_WORD_DOMAIN(word));
 	long flags = vos_raw2(SYS_fcntl, fd, F_GETFD);
 	struct stat st;
 
 	if (flags < 0)
 		return;
+	/* Of an epoll descriptor only the kernel's own goes on, with its local members. */
 	if (flags & FD_CLOEXEC || VOS_WORD_KIND(word) == VOS_FD_EPOLL || k->n == k->room ||
 	    !is_placeholder(fd, &st)) {
-		k->ended |= dom;
+		k->ended |= domains_of(word);
 		return;
 	}
 	k->fd[k->n++] = (struct vos_state_fd){ word, st.st_dev, st.st_ino, (uint32_t)fd, 0 };
 	if (vos_current(word))
-		k->kept |= dom;
+		k->kept |= (uint8_t)(1u << VOS_WORD_DOMAIN(word));
 }
 
 static size_t keep_size(const struct keep *k)

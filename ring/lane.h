@@ -24,8 +24,15 @@
 #define VOS_LANE_H
 
 #include "ring/abi.h"
+#include "ring/pool.h"
 
 #include <stdbool.h>
+
+/* What a claim holds, for the case that its frame is left by longjmp(). */
+struct vos_held {
+	const void *frame; /* of the call, on the thread's stack */
+	struct vos_block out, in;
+};
 
 struct vos_lane {
 	struct vos_entry *slot; /* VOS_SLOTS of them */
@@ -40,6 +47,7 @@ struct vos_lane {
 	int wake_fd;		    /* our end of the socket for VOS_WAIT_FD, or -1 */
 	_Atomic int owner;	    /* thread id, 0: free */
 	uint32_t number[VOS_SLOTS]; /* of the claim that has the slot */
+	struct vos_held held[VOS_SLOTS];
 };
 
 /* What a handler may interrupt happens in the order in which it is written. */
