@@ -9,9 +9,12 @@
  * until an entry says that it is done.
  */
 #define _GNU_SOURCE
+#include "preload/epoll.h"
 #include "preload/many.h"
 
+#include <pthread.h>
 #include <stdint.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 
 #define SLICE_NS 10000000 /* without a wake descriptor: look now and then */
@@ -23,7 +26,7 @@ int64_t vos_now(void)
 {
 	struct timespec t;
 
-	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&t);
+	clock_gettime(CLOCK_MONOTONIC, &t); /* no system call, and not one that we wrap */
 	return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
@@ -65,23 +68,29 @@ void vos_many_post(struct vos_many *m, unsigned d)
 	vos_req_post(&m->q[d]);
 }
 
-#define for_each_posted(m, d)                          \
-	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) \
-		if ((m)->posted & 1u << d)
+/* The next domain with a request, after @d; -1: none. */
+static int next_posted(const struct vos_many *m, int d)
+{
+	unsigned left = m->posted & (~0u << (d + 1));
+
+	return left ? __builtin_ctz(left) : -1;
+}
 
 bool vos_many_done(const struct vos_many *m)
 {
-	for_each_posted(m,
-			d) if (vos_entry_done(m->q[d].e) || !vos_chan_alive(m->q[d].c)) return true;
+	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d))
+		if (vos_entry_done(m->q[d].e) || !vos_chan_alive(m->q[d].c))
+			return true;
 	return false;
 }
 
 /* Whoever we wait for needs this CPU. */
 static bool shares_cpu(const struct vos_many *m)
 {
-	for_each_posted(m, d) if ((uint8_t)atomic_load_explicit(&m->q[d].c->sh->cpu,
-								memory_order_relaxed) ==
-				  vos_cpu()) return true;
+	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d))
+		if ((uint8_t)atomic_load_explicit(&m->q[d].c->sh->cpu, memory_order_relaxed) ==
+		    vos_cpu())
+			return true;
 	return false;
 }
 
@@ -107,8 +116,7 @@ bool vos_many_spin(const struct vos_many *m)
 
 void vos_many_finish(struct vos_many *m)
 {
-	for_each_posted(m, d)
-	{
+	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
 		struct vos_req *q = &m->q[d];
 
 		vos_chan_wait(q->c, q->l, q->slot & (int)(VOS_SLOTS - 1), VOS_WAIT_ALWAYS);
@@ -120,10 +128,10 @@ static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
 {
 	bool all = true;
 
-	for_each_posted(m, d)
-	{
+	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
 		struct vos_req *q = &m->q[d];
-		/* On top of another call: it may be about to sleep there, and must not miss it. */
+		/* On top of another call: it may be about to sleep there, and must not miss
+		 * it. */
 		bool has_fd = q->l->depth == 1 && !q->c->transport->wake_fd(q->c, q->l);
 
 		if (!has_fd)
@@ -145,8 +153,7 @@ static unsigned heed(struct vos_many *m, const struct pollfd *p)
 {
 	unsigned ours = 0;
 
-	for_each_posted(m, d)
-	{
+	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
 		uint64_t n;
 
 		if (p[0].revents) {
@@ -162,12 +169,52 @@ static unsigned heed(struct vos_many *m, const struct pollfd *p)
 	return ours;
 }
 
+/* Rounded up: not before the time. */
+static int to_ms(int64_t ns)
+{
+	if (ns < 0)
+		return -1;
+	return ns < INT32_MAX * 1000000ll ? (int)((ns + 999999) / 1000000) : INT32_MAX;
+}
+
 long vos_ppoll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *mask)
 {
 	struct timespec t = { ns / NS_PER_S, ns % NS_PER_S };
 
+	if (unlikely(vos_chan_confined) && !mask) /* a filter may not know ppoll */
+		return vos_raw3(SYS_poll, (long)p, n, to_ms(ns));
 	return vos_raw5(SYS_ppoll, (long)p, n, ns < 0 ? 0 : (long)&t, mask ? (long)mask->set : 0,
 			mask ? (long)mask->size : 0);
+}
+
+/* The thread ends: no request of its may be left behind. */
+static void give_up(void *arg)
+{
+	struct vos_many *m = arg;
+
+	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
+		vos_req_collect(&m->q[d]);
+		vos_req_end(&m->q[d]);
+	}
+	if (m->key >= 0)
+		vos_epoll_leave(m->key);
+}
+
+static long cancellable_ppoll(struct vos_many *m, struct pollfd *p, unsigned n, int64_t ns,
+			      const struct vos_mask *mask)
+{
+	volatile long r;
+	int old;
+
+	if (likely(__libc_single_threaded))
+		return vos_ppoll(p, n, ns, mask);
+	pthread_cleanup_push(give_up, m);
+	/* What libc does around its own: cancellation may strike while the thread is blocked. */
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
+	r = vos_ppoll(p, n, ns, mask);
+	pthread_setcanceltype(old, &old);
+	pthread_cleanup_pop(0);
+	return r;
 }
 
 long vos_many_sleep(struct vos_many *m, struct pollfd *p, unsigned n, int64_t deadline,
@@ -184,7 +231,7 @@ long vos_many_sleep(struct vos_many *m, struct pollfd *p, unsigned n, int64_t de
 
 		if (coarse && (left < 0 || left > SLICE_NS))
 			ns = SLICE_NS;
-		r = vos_ppoll(p, n + extra, ns, mask);
+		r = cancellable_ppoll(m, p, n + extra, ns, mask);
 		if (r < 0)
 			return r;
 		if (r)

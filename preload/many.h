@@ -14,6 +14,7 @@
 struct vos_many {
 	struct vos_req q[VOS_MAX_DOMAINS];
 	unsigned posted; /* bit for each domain */
+	long key;	 /* from vos_epoll_enter(), -1: none */
 };
 
 /* Spare entries that vos_many_sleep() needs after the local descriptors. */
@@ -49,6 +50,8 @@ bool vos_many_spin(const struct vos_many *m) HIDDEN;
 void vos_many_finish(struct vos_many *m) HIDDEN;
 
 /*
+ * A point of cancellation: the requests of a thread that is cancelled are taken back.
+ *
  * Sleep until a request is answered, its channel dies, one of the @n descriptors in @p (with
  * VOS_MANY_FDS spare entries behind them) is ready, a signal handler has run, or @deadline. The
  * mask is in force while the thread sleeps and not a moment longer.

@@ -3,7 +3,9 @@
 #define _GNU_SOURCE
 #include "preload/process.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 
 static __thread struct {
@@ -143,13 +145,66 @@ static long cancel(struct vos_req *q)
 	return answer(q, vos_chan_wait(q->c, q->l, s, VOS_WAIT_ALWAYS));
 }
 
+/* Calls that POSIX has as points where a thread may be cancelled. */
+static bool cancellable(uint16_t op)
+{
+	switch (op) {
+	case VOS_OP_read:
+	case VOS_OP_write:
+	case VOS_OP_recv:
+	case VOS_OP_recvmsg:
+	case VOS_OP_send:
+	case VOS_OP_sendmsg:
+	case VOS_OP_accept:
+	case VOS_OP_connect:
+	case VOS_OP_poll:
+	case VOS_OP_epoll_wait:
+	case VOS_OP_openat:
+	case VOS_OP_fsync:
+	case VOS_OP_fdatasync:
+	case VOS_OP_fcntl_lock:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The thread ends in the middle of the call. */
+static void give_up(void *arg)
+{
+	struct vos_req *q = arg;
+
+	cancel(q);
+	vos_req_end(q);
+}
+
+static long sleep_for(struct vos_req *q, enum vos_wait how)
+{
+	int s = q->slot & (int)(VOS_SLOTS - 1), old;
+	volatile long r;
+
+	if (likely(__libc_single_threaded) || how == VOS_WAIT_ALWAYS || !cancellable(q->e->op))
+		return vos_chan_sleep(q->c, q->l, s, how);
+	if (how == VOS_WAIT_ONCE) /* before it could be cut in two */
+		q->c->transport->wake_fd(q->c, q->l);
+	pthread_cleanup_push(give_up, q);
+	/* What libc does around its own: cancellation may strike while the thread is blocked. */
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
+	r = vos_chan_sleep(q->c, q->l, s, how);
+	pthread_setcanceltype(old, &old);
+	pthread_cleanup_pop(0);
+	return r;
+}
+
 long vos_req_run(struct vos_req *q, enum vos_wait how)
 {
 	long r;
 
 	vos_req_post(q);
-	r = vos_chan_wait(q->c, q->l, q->slot & (VOS_SLOTS - 1), how);
-	if (likely(!r))
+	if (likely(vos_chan_spin(q->c, q->l, q->slot & (int)(VOS_SLOTS - 1))))
+		return q->e->result;
+	r = sleep_for(q, how);
+	if (!r)
 		return q->e->result;
 	if (r == -EINTR)
 		r = cancel(q);

@@ -73,7 +73,7 @@ extern void __chk_fail(void) __attribute__((noreturn));
 
 static mode_t mode_arg(int flags, va_list ap)
 {
-	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+	return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
 }
 
 EXPORT int open(const char *path, int flags, ...)

@@ -77,6 +77,9 @@ enum vos_wait {
  * Wait until slot @s is done: 0, -EINTR (a handler ran; the call goes on), or -ENOLINK (dead).
  */
 int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how);
+/* Its two halves: spin while that pays (true: done), and sleep. */
+bool vos_chan_spin(struct vos_chan *c, struct vos_lane *l, int s);
+int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how);
 
 /*
  * Set by a program that is about to confine itself: from then on waiting and ringing take no system

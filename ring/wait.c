@@ -130,13 +130,23 @@ static long sleep_fd(struct vos_chan *c, struct vos_lane *l)
 	return r;
 }
 
+bool vos_chan_spin(struct vos_chan *c, struct vos_lane *l, int s)
+{
+	struct vos_entry *e = &l->slot[s];
+
+	return engine_on_our_cpu(c) ? yield(e) : spin(c, e);
+}
+
 int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how)
+{
+	return vos_chan_spin(c, l, s) ? 0 : vos_chan_sleep(c, l, s, how);
+}
+
+int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how)
 {
 	struct vos_entry *e = &l->slot[s];
 	uint32_t announce;
 
-	if (__builtin_expect(engine_on_our_cpu(c) ? yield(e) : spin(c, e), 1))
-		return 0;
 	/* A handler must not empty the descriptor on which the call below it is about to sleep. */
 	announce = how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l) ?
 			   VOS_WAIT_FD :

@@ -136,12 +136,15 @@ static void scan_kicks(struct engine *e, struct client *cl)
 static void take_wake_fd(struct client *cl, const struct vos_wake_fd *m, int fd)
 {
 	struct lane *l = m->lane < cl->nlanes ? &cl->lane[m->lane] : NULL;
-
+	const uint8_t one = 1;
 	int none = -1;
 
 	/* Once: whoever completes a call may be using it. */
-	if (l && atomic_compare_exchange_strong(&l->wake_fd, &none, fd))
+	if (l && atomic_compare_exchange_strong(&l->wake_fd, &none, fd)) {
+		/* The first call to be waited for with it may have been completed before. */
+		send(fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		return;
+	}
 	close(fd);
 	client_break(cl, "wake descriptor for a lane that does not exist, or has one");
 }

@@ -217,24 +217,22 @@ static long go_round(struct wait *w)
 	long r = 0, slept = 0;
 
 	vos_epoll_refresh(w->e);
-	if (unlikely(w->e->dead)) {
+	if (unlikely(w->e->dead))
 		w->n = vos_epoll_dead_events(w->e, w->ev, w->max);
-		w->nowait |= w->n > 0;
-	}
 	doms = companions(w->e);
 	sources = __builtin_popcount(doms) + local;
 	share = sources ? (w->max - w->n) / sources : 0;
-	if (!share && sources) {
+	if (!share && sources)
 		r = look_in_turn(w, doms, local);
-		if (r || w->n || w->nowait)
-			return r;
-	}
-	r = post_all(w, doms, share);
-	if (!r && share && local)
+	else if (local)
 		r = look_local(w, share);
+	w->nowait |= w->n > 0;
+	if (r || (!share && w->nowait))
+		return r;
+	r = post_all(w, doms, share);
 	if (w->nowait)
 		vos_many_finish(&w->many);
-	else if (!r && !w->n && !w->again)
+	else if (!r && !w->again)
 		slept = sleep(w);
 	collect_all(w);
 	if (slept > 0 && !r)
@@ -244,15 +242,15 @@ static long go_round(struct wait *w)
 
 static long wait_remote(struct wait *w)
 {
-	long r, key;
+	long r;
 
 	w->nowait = !w->deadline; /* a duration so far */
 	w->deadline = vos_deadline(w->deadline);
 	do {
 		w->again = false;
-		key = vos_epoll_enter(w->epfd, w->e);
+		w->many.key = vos_epoll_enter(w->epfd, w->e);
 		r = go_round(w);
-		vos_epoll_leave(key);
+		vos_epoll_leave(w->many.key);
 		if (w->n)
 			return w->n;
 		if (r)

@@ -90,7 +90,7 @@ static long open_flags(long dirfd, long path, long flags, long mode)
 {
 	struct open_how how = { .flags = (uint64_t)flags & (flags & O_PATH ? PATH_KNOWN : OPEN_KNOWN) };
 
-	if (flags & (O_CREAT | __O_TMPFILE))
+	if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
 		how.mode = (uint64_t)mode & 07777;
 	return do_open(dirfd, (const char *)path, &how, false);
 }
@@ -113,10 +113,21 @@ long vos_sys_creat(long path, long mode, long a2, long a3, long a4, long a5)
 	return open_flags(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
+/* Has the structure grown, and does what it has grown by say anything? */
+static bool newer(long how, long size)
+{
+	const char *p = (const char *)how;
+
+	for (long i = sizeof(struct open_how); i < size; i++)
+		if (size > 4096 || p[i])
+			return true;
+	return false;
+}
+
 long vos_sys_openat2(long dirfd, long path, long how, long size, long a4, long a5)
 {
 	(void)a4, (void)a5;
-	if (!how || size != sizeof(struct open_how)) /* another version of it: the kernel's to judge */
+	if (!how || size < (long)sizeof(struct open_how) || newer(how, size)) /* the kernel's to judge */
 		return vos_raw4(SYS_openat2, dirfd, path, how, size);
 	return do_open(dirfd, (const char *)path, (const struct open_how *)how, true);
 }

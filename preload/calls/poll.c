@@ -190,19 +190,36 @@ static void end(struct set *s, struct vos_req *q, long r)
 		domain_died(s, q->dom);
 }
 
-/* Look or wait in one domain alone. */
-static long one_domain(struct set *s, unsigned d, int64_t ns, enum vos_wait how)
+static long look_in(struct set *s, unsigned d)
 {
 	struct vos_req q;
-	long r = begin(s, d, ns, &q);
+	long r = begin(s, d, 0, &q);
 
 	if (r == -ENOLINK)
 		domain_died(s, d);
 	if (r)
 		return r == -ENOLINK ? 0 : r;
-	r = vos_req_run(&q, how);
+	r = vos_req_run(&q, VOS_WAIT_ALWAYS);
 	end(s, &q, r);
 	return r == -ENOLINK || r > 0 ? 0 : r;
+}
+
+/* Wait in one domain alone, which keeps the time. */
+static long wait_in(struct set *s, unsigned d, int64_t ns, const struct vos_mask *mask)
+{
+	struct vos_many m = { .posted = 0, .key = -1 };
+	long r = begin(s, d, ns, &m.q[d]), slept = 0;
+
+	if (r == -ENOLINK)
+		domain_died(s, d);
+	if (r)
+		return r == -ENOLINK ? 0 : r;
+	vos_many_post(&m, d);
+	if (!vos_many_spin(&m))
+		slept = vos_many_sleep(&m, s->local, 0, VOS_FOREVER, mask);
+	r = vos_req_collect(&m.q[d]);
+	end(s, &m.q[d], r);
+	return slept < 0 ? slept : r == -ENOLINK || r > 0 ? 0 : r;
 }
 
 /* --- several -------------------------------------------------------------------------------- */
@@ -221,7 +238,7 @@ static long look(struct set *s)
 
 	for (unsigned d = 0; d < VOS_MAX_DOMAINS && !r; d++)
 		if (s->count[d])
-			r = one_domain(s, d, 0, VOS_WAIT_ALWAYS);
+			r = look_in(s, d);
 	if (!r && s->nlocal)
 		r = vos_ppoll(s->local, s->nlocal, 0, NULL);
 	if (r > 0)
@@ -232,10 +249,9 @@ static long look(struct set *s)
 /* Post in every domain, sleep, take what came. */
 static long wait_everywhere(struct set *s, int64_t deadline, const struct vos_mask *mask)
 {
-	struct vos_many m;
+	struct vos_many m = { .posted = 0, .key = -1 };
 	long r = 0, slept;
 
-	m.posted = 0;
 	for (unsigned d = 0; d < VOS_MAX_DOMAINS && !r; d++) {
 		if (!s->count[d])
 			continue;
@@ -272,12 +288,12 @@ static long poll_set(struct set *s, int64_t ns, const struct vos_mask *mask)
 	return r;
 }
 
-/* The only domain of the set, if it has no other members and waits with the thread's own mask. */
-static int only_domain(const struct set *s, const struct vos_mask *mask)
+/* The only domain of the set, if it has no other members; -1. */
+static int only_domain(const struct set *s)
 {
 	int only = -1;
 
-	if (mask || s->nlocal || s->ready)
+	if (s->nlocal || s->ready)
 		return -1;
 	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) {
 		if (!s->count[d])
@@ -316,14 +332,14 @@ long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *m
 		s.at = (uint32_t *)(s.local + n + VOS_MANY_FDS);
 	}
 	sort_members(&s);
-	only = only_domain(&s, mask);
-	if (only >= 0)
-		r = one_domain(&s, (unsigned)only, ns, VOS_WAIT_ONCE);
+	only = only_domain(&s);
+	if (only >= 0 && ns)
+		r = wait_in(&s, (unsigned)only, ns, mask);
 	else
 		r = poll_set(&s, s.ready ? 0 : ns, s.ready ? NULL : mask);
 	if (size)
 		vos_call_memory_end(s.local, size);
-	return r < 0 ? r : (long)s.ready;
+	return s.ready ? (long)s.ready : r < 0 ? r : 0;
 }
 
 /* --- the system calls ----------------------------------------------------------------------- */
