@@ -185,7 +185,8 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 	if (atomic_compare_exchange_strong(&d->chan, &expected, NULL)) {
 		int bell = c->bell;
 
-		/* Handles of this incarnation are dead from now on. */
+		/* Handles of this incarnation are dead from now on, and its roots forgotten. */
+		d->nroots = 0;
 		d->inc = d->inc == 255 ? 1 : (uint8_t)(d->inc + 1);
 		vos_fd_set(bell, 0);
 		vos_raw1(SYS_close, bell);

@@ -35,6 +35,7 @@ static long measure(const struct vos_op_desc *d, const uint64_t a[6], struct siz
 		vos_arg_t arg = d->arg[i];
 		size_t n = 0;
 
+		s->len[i] = 0;
 		if (!a[i])
 			continue;
 		switch (VOS_ARG_KIND(arg)) {
@@ -93,7 +94,7 @@ static void fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t 
 		case VOS_K_S:
 		case VOS_K_I:
 		case VOS_K_IF:
-			if (!a[i]) {
+			if (!a[i] || !s->len[i]) {
 				q->e->arg[i] = VOS_REF_NULL;
 				break;
 			}
@@ -103,7 +104,7 @@ static void fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t 
 			break;
 		case VOS_K_O:
 		case VOS_K_OF:
-			if (!a[i]) {
+			if (!a[i] || !s->len[i]) { /* a question for the size needs no room */
 				q->e->arg[i] = VOS_REF_NULL;
 				break;
 			}

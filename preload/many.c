@@ -177,7 +177,9 @@ static int to_ms(int64_t ns)
 	return ns < INT32_MAX * 1000000ll ? (int)((ns + 999999) / 1000000) : INT32_MAX;
 }
 
-long vos_ppoll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *mask)
+/* Not inlined: its caller keeps a place to unwind to, and no value that may change after it. */
+__attribute__((noinline)) long vos_ppoll(struct pollfd *p, unsigned n, int64_t ns,
+					 const struct vos_mask *mask)
 {
 	struct timespec t = { ns / NS_PER_S, ns % NS_PER_S };
 

@@ -2,6 +2,7 @@
 /* Calls on descriptors as such: close, dup, tokens, fcntl, ioctl. */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
+#include "svcd/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,10 +79,10 @@ static long set_flags(struct ofd *o, int flags)
 
 static long get_flags(struct ofd *o)
 {
-	long r = fcntl(o->fd, F_GETFL);
+	long r = sys(SYS_fcntl, o->fd, F_GETFL, 0, 0, 0, 0);
 
 	if (r < 0)
-		return -errno;
+		return r;
 	return (r & ~O_NONBLOCK) | (o->desc->nonblock ? O_NONBLOCK : 0);
 }
 

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
+#include "svcd/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +18,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* glibc splits the offset in two for the kernel; -1 means the file's own position. */
+/* The kernel takes the offset in two halves, the second unused here; -1: the file's own position. */
 static long preadv2_raw(int fd, void *p, size_t n, int64_t off, int flags)
 {
 	struct iovec iov = { p, n };
-	long r = preadv2(fd, &iov, 1, off, flags);
 
-	return r < 0 ? -errno : r;
+	return sys(SYS_preadv2, fd, (long)&iov, 1, off, 0, flags);
 }
 
 static long read_file(struct call *c)
@@ -77,9 +77,9 @@ static long partial(struct call *c, long r)
 static long recv_socket(struct call *c, void *p, size_t len, int flags)
 {
 	for (;;) {
-		long r = recv(c->ofd[0]->fd, (char *)p + c->done, len - c->done, flags | MSG_DONTWAIT);
+		long r = sys(SYS_recvfrom, c->ofd[0]->fd, (long)p + (long)c->done,
+			     (long)(len - c->done), flags | MSG_DONTWAIT, 0, 0);
 
-		r = r < 0 ? -errno : r;
 		if (r == -EAGAIN)
 			return partial(c, would_block(c, EPOLLIN, 0, flags & MSG_DONTWAIT));
 		if (r <= 0 || !(flags & MSG_WAITALL) || flags & MSG_PEEK)
@@ -145,10 +145,9 @@ static long send_socket(struct call *c, const char *p, size_t len, int flags, co
 			socklen_t namelen)
 {
 	for (;;) {
-		long r = sendto(c->ofd[0]->fd, p + c->done, len - c->done,
-				flags | MSG_DONTWAIT | MSG_NOSIGNAL, name, namelen);
+		long r = sys(SYS_sendto, c->ofd[0]->fd, (long)(p + c->done), (long)(len - c->done),
+			     flags | MSG_DONTWAIT | MSG_NOSIGNAL, (long)name, namelen);
 
-		r = r < 0 ? -errno : r;
 		if (r == -EAGAIN)
 			return partial(c, would_block(c, EPOLLOUT, 1, flags & MSG_DONTWAIT));
 		if (r < 0)

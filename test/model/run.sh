@@ -40,7 +40,7 @@ check() { # holds|fails MODEL [-D...]
 }
 
 verdict() {
-	if grep -qE 'invalid end state|assertion violated' "$work/out"; then
+	if grep -qE '^pan:[0-9]+: (invalid end state|assertion violated)' "$work/out"; then
 		echo fails
 	elif grep -qE 'max search depth|MEMLIM|out of memory' "$work/out" ||
 		! grep -q 'errors: 0' "$work/out"; then
