@@ -25,17 +25,27 @@ static const vos_handler handler[NRS] = {
 
 enum vos_stage vos_stage;
 
-long vos_local(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
+/* What libc does around its own: cancellation may strike while the thread is blocked. */
+static __attribute__((noinline)) long local_threaded(long nr, long a0, long a1, long a2, long a3,
+						     long a4, long a5)
 {
 	int old;
 	long r;
 
-	if (likely(__libc_single_threaded))
-		return vos_raw(nr, a0, a1, a2, a3, a4, a5);
-	/* What libc does around its own: cancellation may strike while the thread is blocked. */
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
 	r = vos_raw(nr, a0, a1, a2, a3, a4, a5);
 	pthread_setcanceltype(old, &old);
+	return r;
+}
+
+long vos_local(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
+{
+	long r;
+
+	if (unlikely(!__libc_single_threaded))
+		return local_threaded(nr, a0, a1, a2, a3, a4, a5);
+	r = vos_raw(nr, a0, a1, a2, a3, a4, a5);
+	vos_refill_returns();
 	return r;
 }
 

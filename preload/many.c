@@ -18,8 +18,6 @@
 #include <sys/syscall.h>
 
 #define SLICE_NS 10000000 /* without a wake descriptor: look now and then */
-#define SPIN_MAX 1000	  /* pauses; about 25 us */
-#define SPIN_MIN 20
 #define NS_PER_S 1000000000ll
 
 int64_t vos_now(void)
@@ -84,34 +82,15 @@ bool vos_many_done(const struct vos_many *m)
 	return false;
 }
 
-/* Whoever we wait for needs this CPU. */
-static bool shares_cpu(const struct vos_many *m)
-{
-	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d))
-		if ((uint8_t)atomic_load_explicit(&m->q[d].c->sh->cpu, memory_order_relaxed) ==
-		    vos_cpu())
-			return true;
-	return false;
-}
-
+/* The time that it pays to look is known for one answer at a time. */
 bool vos_many_spin(const struct vos_many *m)
 {
-	static __thread unsigned window __attribute__((tls_model("initial-exec"))) = SPIN_MAX;
+	const struct vos_req *q;
 
-	if (shares_cpu(m)) {
-		vos_raw0(SYS_sched_yield);
+	if (__builtin_popcount(m->posted) != 1)
 		return vos_many_done(m);
-	}
-	for (unsigned i = 0; i < window; i++) {
-		if (vos_many_done(m)) {
-			window = SPIN_MAX;
-			return true;
-		}
-		__builtin_ia32_pause();
-	}
-	/* It did not pay: try less each time, until it does again. */
-	window = window / 2 > SPIN_MIN ? window / 2 : SPIN_MIN;
-	return false;
+	q = &m->q[next_posted(m, -1)];
+	return vos_chan_spin(q->c, q->l, q->slot & (int)(VOS_SLOTS - 1));
 }
 
 void vos_many_finish(struct vos_many *m)

@@ -25,7 +25,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FETCH_MAX 4096 /* bytes */
 #define STUCK_MAX 3
 #define STUCK_NS  10000000000ull /* a client that has not got anybody stuck for so long is let off */
 
@@ -143,28 +142,12 @@ static long decode_out(struct call *c, int i, enum vos_kind kind, uint16_t arg)
 	}
 }
 
-/*
- * The program has read this block's last contents: fetch its lines back while the kernel is busy
- * with the way to the data. More than these would only wait for each other.
- */
-static void fetch_block(const char *p, uint32_t len)
-{
-	for (uint32_t i = 0; i < len && i < FETCH_MAX; i += VOS_LINE) {
-#if defined(__x86_64__)
-		__asm__ volatile("prefetchw %0" : : "m"(p[i]));
-#else
-		__builtin_prefetch(p + i, 1);
-#endif
-	}
-}
-
 static long decode_in(struct call *c, int i, enum vos_kind kind, uint16_t arg)
 {
 	void *p = call_in_block(c->client, c->raw[i], &c->len[i]);
 
 	if (!p)
 		return CALL_BREAK;
-	fetch_block(p, c->len[i]);
 	c->a[i] = (long)p;
 	if (kind == VOS_K_OF)
 		return c->len[i] >= arg ? 0 : CALL_BREAK;

@@ -63,6 +63,8 @@ static const char usage[] =
 	"  --verbose           log every client\n"
 	"  --version, --help\n";
 
+static int exit_status = 2; /* of die(): 2 while options are read, 1 from then on */
+
 static void die(const char *fmt, ...)
 {
 	va_list ap;
@@ -72,7 +74,7 @@ static void die(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	fprintf(stderr, "\n");
 	va_end(ap);
-	exit(1);
+	exit(exit_status);
 }
 
 static int number(const char *name, const char *s, long min, long max)
@@ -85,17 +87,37 @@ static int number(const char *name, const char *s, long min, long max)
 	return (int)n;
 }
 
-enum { O_DOMAIN, O_LISTEN, O_ROOT, O_ENGINES, O_CPU, O_POOL, O_CLIENTS, O_HANDLES, O_SPIN, O_LOG,
-       O_VERBOSE, O_VERSION, O_HELP };
+enum {
+	O_DOMAIN,
+	O_LISTEN,
+	O_ROOT,
+	O_ENGINES,
+	O_CPU,
+	O_POOL,
+	O_CLIENTS,
+	O_HANDLES,
+	O_SPIN,
+	O_LOG,
+	O_VERBOSE,
+	O_VERSION,
+	O_HELP
+};
 
 static const struct option longopts[] = {
-	{ "domain", 1, NULL, O_DOMAIN },       { "listen", 1, NULL, O_LISTEN },
-	{ "root", 1, NULL, O_ROOT },	       { "engines", 1, NULL, O_ENGINES },
-	{ "cpu", 1, NULL, O_CPU },	       { "pool", 1, NULL, O_POOL },
-	{ "max-clients", 1, NULL, O_CLIENTS }, { "max-handles", 1, NULL, O_HANDLES },
-	{ "spin", 1, NULL, O_SPIN },	       { "log", 1, NULL, O_LOG },
-	{ "verbose", 0, NULL, O_VERBOSE },     { "version", 0, NULL, O_VERSION },
-	{ "help", 0, NULL, O_HELP },	       { NULL, 0, NULL, 0 },
+	{ "domain", 1, NULL, O_DOMAIN },
+	{ "listen", 1, NULL, O_LISTEN },
+	{ "root", 1, NULL, O_ROOT },
+	{ "engines", 1, NULL, O_ENGINES },
+	{ "cpu", 1, NULL, O_CPU },
+	{ "pool", 1, NULL, O_POOL },
+	{ "max-clients", 1, NULL, O_CLIENTS },
+	{ "max-handles", 1, NULL, O_HANDLES },
+	{ "spin", 1, NULL, O_SPIN },
+	{ "log", 1, NULL, O_LOG },
+	{ "verbose", 0, NULL, O_VERBOSE },
+	{ "version", 0, NULL, O_VERSION },
+	{ "help", 0, NULL, O_HELP },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void set_option(int o, const char *arg)
@@ -152,7 +174,7 @@ static void set_option(int o, const char *arg)
 		exit(0);
 	default:
 		fputs(usage, stderr);
-		exit(1);
+		exit(exit_status);
 	}
 }
 
@@ -166,6 +188,7 @@ static void parse(int argc, char **argv)
 		die("%s: no such argument (see --help)", argv[optind]);
 	if (!opt.domain || !opt.nlisten)
 		die("--domain and --listen are needed (see --help)");
+	exit_status = 1;
 }
 
 static int listen_unix(const char *path)

@@ -6,8 +6,7 @@
 
 /*
  * poll() for members of any kind; @ns: timeout, VOS_FOREVER. The number of members with revents, or
- * -errno. A set without remote members is the kernel's, if possible by @local, which makes the
- * program's own call; NULL: none.
+ * -errno.
  */
 long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *mask) HIDDEN;
 

@@ -3,11 +3,12 @@
  * What a forwarded call costs. Runs under the library, in a program with one thread, pinned beside
  * the service; test/bench/run.sh starts it.
  *
- * Each figure is measured in three ways: forwarded through libc's function, natively by a system
- * call instruction of our own, and through a polling io_uring. Machines change their mind about
- * speed within seconds, so batches of the three alternate, and what counts is the median over the
- * rounds of the ratios inside each round. The unit of goals for calls that do nothing is L, the
- * round trip of one cache line, which is measured in every round, too.
+ * Each figure is measured in four ways: forwarded, natively by libc's own function (N: what the
+ * program pays without the library), natively by a system call instruction in place, and through a
+ * polling io_uring. Machines change their mind about speed within seconds, so batches of these
+ * alternate, and what counts is the median over the rounds of the ratios inside each round. The
+ * unit of goals for calls that do nothing is L, the round trip of one cache line, which is measured
+ * in every round, too.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -15,6 +16,7 @@
 #include "ring/raw.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -71,8 +73,7 @@ static void expect(const char *what, long r, long should)
 		die(what, r == -1 ? -errno : r);
 }
 
-/* --- the calls: @n of them each
- * --------------------------------------------------------------------- */
+/* --- the calls: @n of them each -------------------------------------------------------------- */
 
 static struct {
 	int file, raw_file;	  /* the same file: forwarded, local */
@@ -82,6 +83,13 @@ static struct {
 	struct vos_lane *lane;
 	char buf[BENCH_DATA] __attribute__((aligned(4096)));
 } io;
+
+static struct {
+	ssize_t (*read)(int, void *, size_t);
+	ssize_t (*write)(int, const void *, size_t);
+	ssize_t (*pread)(int, void *, size_t, off_t);
+	int (*fcntl)(int, int, ...);
+} libc;
 
 static void ring_nop(size_t size, int n)
 {
@@ -177,10 +185,46 @@ static void raw_read_local(size_t size, int n)
 		expect("read", vos_raw3(SYS_read, io.zero, io.buf, size), (long)size);
 }
 
-/* --- figures
- * ------------------------------------------------------------------------------------------- */
+/* libc's own function, as a program without the library has it. */
+static void libc_getppid(size_t size, int n)
+{
+	(void)size;
+	while (n--)
+		getppid();
+}
 
-enum how { NATIVE, OURS, SQPOLL, HOWS };
+static void libc_get_flags(size_t size, int n)
+{
+	(void)size;
+	while (n--)
+		expect("fcntl", libc.fcntl(io.raw_file, F_GETFL) & O_ACCMODE, O_RDONLY);
+}
+
+static void libc_read_file(size_t size, int n)
+{
+	while (n--)
+		expect("pread", libc.pread(io.raw_file, io.buf, size, 0), (long)size);
+}
+
+static void libc_ping_pong(size_t size, int n)
+{
+	while (n--) {
+		for (int i = 0; i < 2; i++) {
+			expect("write", libc.write(io.raw_sock[i], io.buf, size), (long)size);
+			expect("read", libc.read(io.raw_sock[!i], io.buf, size), (long)size);
+		}
+	}
+}
+
+static void libc_read_local(size_t size, int n)
+{
+	while (n--)
+		expect("read", libc.read(io.zero, io.buf, size), (long)size);
+}
+
+/* --- figures --------------------------------------------------------------------------------- */
+
+enum how { NATIVE, BARE, OURS, SQPOLL, HOWS };
 /* The goal: at most so many times native, so many times a line's round trip, or so much more. */
 enum goal { NONE, TIMES_NATIVE, TIMES_LINE, ADDED };
 
@@ -198,41 +242,43 @@ static struct figure {
 	  .calls = 4000,
 	  .goal = TIMES_LINE,
 	  .limit = 3,
-	  .run = { raw_getppid, ring_nop, sqpoll_nop } },
+	  .run = { libc_getppid, raw_getppid, ring_nop, sqpoll_nop } },
 	{ .name = "null call, libc's read",
 	  .calls = 4000,
 	  .goal = TIMES_LINE,
 	  .limit = 3,
-	  .run = { raw_getppid, read_nothing, sqpoll_nop } },
-	{ .name = "fcntl F_GETFL", .calls = 2000, .run = { raw_get_flags, get_flags } },
+	  .run = { libc_getppid, raw_getppid, read_nothing, sqpoll_nop } },
+	{ .name = "fcntl F_GETFL",
+	  .calls = 2000,
+	  .run = { libc_get_flags, raw_get_flags, get_flags } },
 	{ .name = "pread 1 B",
 	  .size = 1,
 	  .calls = 2000,
 	  .goal = TIMES_NATIVE,
 	  .limit = 1.5,
-	  .run = { raw_read_file, read_file, sqpoll_read } },
+	  .run = { libc_read_file, raw_read_file, read_file, sqpoll_read } },
 	{ .name = "pread 4 K",
 	  .size = 4096,
 	  .calls = 2000,
 	  .goal = TIMES_NATIVE,
 	  .limit = 1.6,
-	  .run = { raw_read_file, read_file, sqpoll_read } },
+	  .run = { libc_read_file, raw_read_file, read_file, sqpoll_read } },
 	{ .name = "pread 64 K",
 	  .size = 65536,
 	  .calls = 400,
 	  .goal = TIMES_NATIVE,
 	  .limit = 1.7,
-	  .run = { raw_read_file, read_file, sqpoll_read } },
+	  .run = { libc_read_file, raw_read_file, read_file, sqpoll_read } },
 	{ .name = "TCP ping-pong 1 B",
 	  .size = 1,
 	  .calls = 200,
-	  .run = { raw_ping_pong, ping_pong } },
+	  .run = { libc_ping_pong, raw_ping_pong, ping_pong } },
 	{ .name = "local read 1 B",
 	  .size = 1,
 	  .calls = 4000,
 	  .goal = ADDED,
 	  .limit = 6,
-	  .run = { raw_read_local, read_local } },
+	  .run = { libc_read_local, raw_read_local, read_local } },
 };
 #define FIGURES (sizeof(figures) / sizeof(*figures))
 
@@ -252,18 +298,20 @@ static double batch(const struct figure *f, enum how how)
 
 static void measure(struct figure *f, int round)
 {
-	double before;
+	double before[2];
 
 	/* Whoever uses the other CPU is asleep when the next one's turn comes. */
 	f->line[round] = line_trip(4000);
-	before = batch(f, NATIVE);
+	before[NATIVE] = batch(f, NATIVE);
+	before[BARE] = batch(f, BARE);
 	f->ns[OURS][round] = batch(f, OURS);
 	nap(REST_NS);
 	if (have_sqpoll && f->run[SQPOLL]) {
 		f->ns[SQPOLL][round] = batch(f, SQPOLL);
 		sqpoll_rest();
 	}
-	f->ns[NATIVE][round] = (before + batch(f, NATIVE)) / 2;
+	f->ns[NATIVE][round] = (before[NATIVE] + batch(f, NATIVE)) / 2;
+	f->ns[BARE][round] = (before[BARE] + batch(f, BARE)) / 2;
 }
 
 static int by_size(const void *a, const void *b)
@@ -294,7 +342,7 @@ static double compared(const struct figure *f, const double *to, bool difference
 	double v[ROUNDS_MAX];
 
 	for (int r = 0; r < rounds; r++)
-		v[r] = difference ? f->ns[OURS][r] - to[r] : f->ns[OURS][r] / to[r];
+		v[r] = difference ? f->ns[OURS][r] - to[r] : to[r] > 0 ? f->ns[OURS][r] / to[r] : 0;
 	return quantile(v, eighths);
 }
 
@@ -338,18 +386,20 @@ static void put_verdict(FILE *to, const struct figure *f)
 
 static void print_table(void)
 {
-	printf("%-24s %9s %9s %9s  %-17s %8s  %-14s %6s\n", "ns per call", "forwarded", "native",
-	       "SQPOLL", "x native (25-75%)", "x SQPOLL", "goal", "is");
+	printf("%-24s %9s %9s %9s %9s  %-17s %6s %8s  %-14s %6s\n", "ns per call", "forwarded",
+	       "N: libc", "bare", "SQPOLL", "x N (25-75%)", "x bare", "x SQPOLL", "goal", "is");
 	for (size_t i = 0; i < FIGURES; i++) {
 		const struct figure *f = &figures[i];
 
-		printf("%-24s %9.1f %9.1f ", f->name, median(f->ns[OURS]), median(f->ns[NATIVE]));
+		printf("%-24s %9.1f %9.1f %9.1f ", f->name, median(f->ns[OURS]),
+		       median(f->ns[NATIVE]), median(f->ns[BARE]));
 		if (f->ns[SQPOLL][0] > 0)
 			printf("%9.1f ", median(f->ns[SQPOLL]));
 		else
 			printf("%9s ", "-");
 		printf(" %4.2f (%4.2f-%4.2f)  ", compared(f, f->ns[NATIVE], false, 4),
 		       compared(f, f->ns[NATIVE], false, 2), compared(f, f->ns[NATIVE], false, 6));
+		printf("%6.2f ", compared(f, f->ns[BARE], false, 4));
 		if (f->ns[SQPOLL][0] > 0)
 			printf("%8.2f", compared(f, f->ns[SQPOLL], false, 4));
 		else
@@ -361,33 +411,31 @@ static void print_table(void)
 static void save_table(const char *path)
 {
 	static const char *const goal[] = { "none", "times_native", "times_line", "ns_added" };
+	static const enum how order[HOWS] = { OURS, NATIVE, BARE, SQPOLL };
 	FILE *to = fopen(path, "w");
 
 	if (!to)
 		die(path, -errno);
-	fprintf(to,
-		"figure\tforwarded_ns\tnative_ns\tsqpoll_ns\tline_ns\tratio_native\tratio_sqpoll\t"
-		"goal\tlimit\tresult\tmet\tplacement\n");
+	fprintf(to, "figure\tforwarded_ns\tnative_ns\tbare_ns\tsqpoll_ns\tline_ns\tratio_native\t"
+		    "ratio_bare\tratio_sqpoll\tgoal\tlimit\tresult\tmet\tplacement\n");
 	for (size_t i = 0; i < FIGURES; i++) {
 		const struct figure *f = &figures[i];
-		bool sqpoll = f->ns[SQPOLL][0] > 0;
+		const char *met = result(f) <= f->limit ? "yes" : "no";
 
-		fprintf(to, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.3f\t%.3f\t%s\t%g\t%.3f\t%s\t%s\n",
-			f->name, median(f->ns[OURS]), median(f->ns[NATIVE]), median(f->ns[SQPOLL]),
-			median(f->line), compared(f, f->ns[NATIVE], false, 4),
-			sqpoll ? compared(f, f->ns[SQPOLL], false, 4) : 0, goal[f->goal], f->limit,
-			result(f),
-			f->goal == NONE		? "-"
-			: result(f) <= f->limit ? "yes"
-						: "no",
-			placement());
+		fprintf(to, "%s\t", f->name);
+		for (int how = 0; how < HOWS; how++)
+			fprintf(to, "%.1f\t", median(f->ns[order[how]]));
+		fprintf(to, "%.1f\t", median(f->line));
+		for (int how = 1; how < HOWS; how++)
+			fprintf(to, "%.3f\t", compared(f, f->ns[order[how]], false, 4));
+		fprintf(to, "%s\t%g\t%.3f\t%s\t%s\n", goal[f->goal], f->limit, result(f),
+			f->goal == NONE ? "-" : met, placement());
 	}
 	if (fclose(to))
 		die(path, -errno);
 }
 
-/* --- what the calls work on
- * ------------------------------------------------------------------------------ */
+/* --- what the calls work on ------------------------------------------------------------------ */
 
 typedef long (*call_fn)(long nr, long a, long b, long c);
 
@@ -441,6 +489,21 @@ static void attach_ring(const char *path)
 	io.lane = vos_chan_lane(&io.chan, (int)vos_raw0(SYS_gettid), (int)vos_raw0(SYS_getpid));
 }
 
+/* Past the library: libc's own, by its handle. */
+static void find_libc(void)
+{
+	void *h = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+
+	if (!h)
+		die("libc.so.6", -ENOENT);
+	*(void **)&libc.read = dlsym(h, "read");
+	*(void **)&libc.write = dlsym(h, "write");
+	*(void **)&libc.pread = dlsym(h, "pread64");
+	*(void **)&libc.fcntl = dlsym(h, "fcntl64");
+	if (!libc.read || !libc.write || !libc.pread || !libc.fcntl)
+		die("functions of libc", -ENOENT);
+}
+
 static void open_all(const char *file, const char *raw_file, const char *socket)
 {
 	io.raw_file = (int)check(raw_file, by_instruction(SYS_open, (long)raw_file, O_RDONLY, 0));
@@ -451,6 +514,7 @@ static void open_all(const char *file, const char *raw_file, const char *socket)
 	connect_pair(by_libc, io.sock);
 	connect_pair(by_instruction, io.raw_sock);
 	attach_ring(socket);
+	find_libc();
 }
 
 /* All ways see the same data, and what should be forwarded is: its descriptor is no file here. */
@@ -471,9 +535,7 @@ static void check_all(void)
 		die("the socket is not forwarded", 0);
 }
 
-/* --- start
- * ------------------------------------------------------------------------------------------------
- */
+/* --- start ----------------------------------------------------------------------------------- */
 
 static const char usage[] =
 	"usage: bench [--quick] [--rounds N] [--cpus OURS,THEIRS] [--tsv FILE]\n"

@@ -65,6 +65,7 @@ cat >"$work/bench.conf" <<-END
 	[default]
 	inet = net
 	dns = net
+	libc_patch = off
 	file /bench = storage:/
 END
 rc=0

@@ -29,7 +29,7 @@ bool sqpoll_start(struct cpus cpus, int fd)
 
 void sqpoll_rest(void)
 {
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 10000; i++) {
 		if (__atomic_load_n(ring.sq.kflags, __ATOMIC_ACQUIRE) & IORING_SQ_NEED_WAKEUP)
 			return;
 		nap(IDLE_MS * 1000000 / 2);
