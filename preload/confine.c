@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program that is about to allow itself only few system calls: whatever attaching to a service
- * takes will not be among them, so a child that still holds its parent's tickets takes them now, this
- * thread gets its lanes and wake descriptors, and from here on we make do with futex, read, write and
- * poll. Other threads' first remote call after it may be refused by the filter.
+ * takes will not be among them, so a child that still holds its parent's tickets takes them now,
+ * this thread gets its lanes and wake descriptors, and from here on we make do with futex, read,
+ * write and poll. Other threads' first remote call after it may be refused by the filter.
  */
 #define _GNU_SOURCE
 #include "preload/process.h"

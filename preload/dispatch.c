@@ -68,31 +68,79 @@ static const uint8_t wanted[NRS] = {
 #define VOS_FD(name) [SYS_##name] = BY_FD,
 #define VOS_AT(name) [SYS_##name] = BY_PATH,
 #include "ring/calls.def"
-	[SYS_open] = BY_PATH,	    [SYS_openat] = BY_PATH,	[SYS_openat2] = BY_PATH,
-	[SYS_creat] = BY_PATH,	    [SYS_close] = BY_FD,	[SYS_close_range] = ALWAYS,
-	[SYS_dup] = BY_FD,	    [SYS_dup2] = BY_TWO_FDS,	[SYS_dup3] = BY_TWO_FDS,
-	[SYS_fcntl] = BY_FD,	    [SYS_ioctl] = BY_FD,	[SYS_read] = BY_FD,
-	[SYS_write] = BY_FD,	    [SYS_pread64] = BY_FD,	[SYS_pwrite64] = BY_FD,
-	[SYS_readv] = BY_FD,	    [SYS_writev] = BY_FD,	[SYS_preadv] = BY_FD,
-	[SYS_pwritev] = BY_FD,	    [SYS_preadv2] = BY_FD,	[SYS_pwritev2] = BY_FD,
-	[SYS_sendfile] = BY_TWO_FDS, [SYS_splice] = BY_TWO_FDS,	[SYS_copy_file_range] = BY_TWO_FDS,
-	[SYS_stat] = BY_PATH,	    [SYS_lstat] = BY_PATH,	[SYS_access] = BY_PATH,
-	[SYS_faccessat] = BY_PATH,  [SYS_readlink] = BY_PATH,	[SYS_unlink] = BY_PATH,
-	[SYS_rmdir] = BY_PATH,	    [SYS_mkdir] = BY_PATH,	[SYS_mknod] = BY_PATH,
-	[SYS_chmod] = BY_PATH,	    [SYS_chown] = BY_PATH,	[SYS_lchown] = BY_PATH,
-	[SYS_utime] = BY_PATH,	    [SYS_utimes] = BY_PATH,	[SYS_futimesat] = BY_PATH,
-	[SYS_symlink] = BY_PATH,    [SYS_link] = BY_PATH,	[SYS_rename] = BY_PATH,
-	[SYS_renameat] = BY_PATH,   [SYS_truncate] = BY_PATH,	[SYS_statfs] = BY_PATH,
-	[SYS_setxattr] = BY_PATH,   [SYS_lsetxattr] = BY_PATH,	[SYS_getxattr] = BY_PATH,
-	[SYS_lgetxattr] = BY_PATH,  [SYS_listxattr] = BY_PATH,	[SYS_llistxattr] = BY_PATH,
-	[SYS_removexattr] = BY_PATH, [SYS_lremovexattr] = BY_PATH, [SYS_getdents] = BY_FD,
-	[SYS_chdir] = BY_PATH,	    [SYS_fchdir] = BY_PATH,	[SYS_getcwd] = BY_PATH,
-	[SYS_umask] = ALWAYS,	    [SYS_socket] = BY_FAMILY,	[SYS_accept] = BY_FD,
-	[SYS_accept4] = BY_FD,	    [SYS_sendto] = BY_FD,	[SYS_recvfrom] = BY_FD,
-	[SYS_sendmsg] = BY_FD,	    [SYS_recvmsg] = BY_FD,	[SYS_sendmmsg] = BY_FD,
-	[SYS_recvmmsg] = BY_FD,	    [SYS_getsockopt] = BY_FD,	[SYS_getsockname] = BY_FD,
+	[SYS_open] = BY_PATH,
+	[SYS_openat] = BY_PATH,
+	[SYS_openat2] = BY_PATH,
+	[SYS_creat] = BY_PATH,
+	[SYS_close] = BY_FD,
+	[SYS_close_range] = ALWAYS,
+	[SYS_dup] = BY_FD,
+	[SYS_dup2] = BY_TWO_FDS,
+	[SYS_dup3] = BY_TWO_FDS,
+	[SYS_fcntl] = BY_FD,
+	[SYS_ioctl] = BY_FD,
+	[SYS_read] = BY_FD,
+	[SYS_write] = BY_FD,
+	[SYS_pread64] = BY_FD,
+	[SYS_pwrite64] = BY_FD,
+	[SYS_readv] = BY_FD,
+	[SYS_writev] = BY_FD,
+	[SYS_preadv] = BY_FD,
+	[SYS_pwritev] = BY_FD,
+	[SYS_preadv2] = BY_FD,
+	[SYS_pwritev2] = BY_FD,
+	[SYS_sendfile] = BY_TWO_FDS,
+	[SYS_splice] = BY_TWO_FDS,
+	[SYS_copy_file_range] = BY_TWO_FDS,
+	[SYS_stat] = BY_PATH,
+	[SYS_lstat] = BY_PATH,
+	[SYS_access] = BY_PATH,
+	[SYS_faccessat] = BY_PATH,
+	[SYS_readlink] = BY_PATH,
+	[SYS_unlink] = BY_PATH,
+	[SYS_rmdir] = BY_PATH,
+	[SYS_mkdir] = BY_PATH,
+	[SYS_mknod] = BY_PATH,
+	[SYS_chmod] = BY_PATH,
+	[SYS_chown] = BY_PATH,
+	[SYS_lchown] = BY_PATH,
+	[SYS_utime] = BY_PATH,
+	[SYS_utimes] = BY_PATH,
+	[SYS_futimesat] = BY_PATH,
+	[SYS_symlink] = BY_PATH,
+	[SYS_link] = BY_PATH,
+	[SYS_rename] = BY_PATH,
+	[SYS_renameat] = BY_PATH,
+	[SYS_truncate] = BY_PATH,
+	[SYS_statfs] = BY_PATH,
+	[SYS_setxattr] = BY_PATH,
+	[SYS_lsetxattr] = BY_PATH,
+	[SYS_getxattr] = BY_PATH,
+	[SYS_lgetxattr] = BY_PATH,
+	[SYS_listxattr] = BY_PATH,
+	[SYS_llistxattr] = BY_PATH,
+	[SYS_removexattr] = BY_PATH,
+	[SYS_lremovexattr] = BY_PATH,
+	[SYS_getdents] = BY_FD,
+	[SYS_chdir] = BY_PATH,
+	[SYS_fchdir] = BY_PATH,
+	[SYS_getcwd] = BY_PATH,
+	[SYS_umask] = ALWAYS,
+	[SYS_socket] = BY_FAMILY,
+	[SYS_accept] = BY_FD,
+	[SYS_accept4] = BY_FD,
+	[SYS_sendto] = BY_FD,
+	[SYS_recvfrom] = BY_FD,
+	[SYS_sendmsg] = BY_FD,
+	[SYS_recvmsg] = BY_FD,
+	[SYS_sendmmsg] = BY_FD,
+	[SYS_recvmmsg] = BY_FD,
+	[SYS_getsockopt] = BY_FD,
+	[SYS_getsockname] = BY_FD,
 	[SYS_setsockopt] = BY_FD,
-	[SYS_getpeername] = BY_FD,  [SYS_poll] = BY_POLLFDS,	[SYS_ppoll] = BY_POLLFDS,
+	[SYS_getpeername] = BY_FD,
+	[SYS_poll] = BY_POLLFDS,
+	[SYS_ppoll] = BY_POLLFDS,
 };
 
 int vos_hook_wants(long nr, const long a[6])
@@ -107,7 +155,8 @@ int vos_hook_wants(long nr, const long a[6])
 	case BY_TWO_FDS:
 		return vos_fd(a[0]) || vos_fd(a[1]) || vos_fd(a[2]);
 	case BY_PATH:
-		return vos_files_remote || atomic_load_explicit(&vos_fdtab.nremote, memory_order_relaxed);
+		return vos_files_remote ||
+		       atomic_load_explicit(&vos_fdtab.nremote, memory_order_relaxed);
 	case BY_POLLFDS:
 		for (unsigned long i = 0; i < (unsigned long)a[1]; i++)
 			if (vos_fd(p[i].fd))
@@ -129,21 +178,23 @@ void vos_dispatch_wanted(unsigned long *bitmap)
 			bitmap[i / 64] |= 1ul << i % 64;
 }
 
-/* --- the generic rows ------------------------------------------------------------------------------ */
+/* --- the generic rows
+ * ------------------------------------------------------------------------------ */
 
-#define VOS_FD(name)                                                                               \
-	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)                  \
-	{                                                                                          \
-		uint64_t w = vos_fd(a0);                                                           \
-                                                                                                   \
-		if (likely(!w))                                                                    \
-			return vos_raw(SYS_##name, a0, a1, a2, a3, a4, a5);                        \
-		return vos_forward_fd(VOS_OP_##name, w, (const long[6]){ a0, a1, a2, a3, a4, a5 });  \
+#define VOS_FD(name)                                                              \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) \
+	{                                                                         \
+		uint64_t w = vos_fd(a0);                                          \
+                                                                                  \
+		if (likely(!w))                                                   \
+			return vos_raw(SYS_##name, a0, a1, a2, a3, a4, a5);       \
+		return vos_forward_fd(VOS_OP_##name, w,                           \
+				      (const long[6]){ a0, a1, a2, a3, a4, a5 }); \
 	}
-#define VOS_AT(name)                                                                               \
-	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)                  \
-	{                                                                                          \
-		vos_need_init();                                                                   \
-		return vos_forward_at(VOS_OP_##name, (const long[6]){ a0, a1, a2, a3, a4, a5 });     \
+#define VOS_AT(name)                                                                             \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)                \
+	{                                                                                        \
+		vos_need_init();                                                                 \
+		return vos_forward_at(VOS_OP_##name, (const long[6]){ a0, a1, a2, a3, a4, a5 }); \
 	}
 #include "ring/calls.def"

@@ -74,7 +74,8 @@ static const struct vos_transport *find_transport(const char *address, const cha
 static uint32_t current_umask(void)
 {
 	char buf[1024];
-	long fd = vos_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
+	long fd =
+		vos_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
 	long n = fd < 0 ? 0 : vos_raw3(SYS_read, fd, (long)buf, sizeof(buf) - 1);
 	uint32_t mask = 0;
 
@@ -107,8 +108,11 @@ static struct vos_chan *new_chan(void)
 
 static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2])
 {
-	struct vos_hello h = { .magic = VOS_MAGIC, .version = VOS_VERSION, .kind = VOS_HELLO_ATTACH,
-			       .umask = current_umask(), .ticket = { ticket[0], ticket[1] } };
+	struct vos_hello h = { .magic = VOS_MAGIC,
+			       .version = VOS_VERSION,
+			       .kind = VOS_HELLO_ATTACH,
+			       .umask = current_umask(),
+			       .ticket = { ticket[0], ticket[1] } };
 	struct vos_welcome w = { 0 };
 	const char *where;
 	int memory, r;

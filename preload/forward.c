@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Marshalling by the table of ops: which arguments are handles, paths, data going out or coming in.
- * Data lies in one block for each direction, each piece aligned to 8 bytes; a path call has room for
- * a redirect at the end of the incoming one.
+ * Data lies in one block for each direction, each piece aligned to 8 bytes; a path call has room
+ * for a redirect at the end of the incoming one.
  */
 #define _GNU_SOURCE
 #include "preload/proc.h"
@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define ALIGN8(n)     (((n) + 7) & ~(size_t)7)
-#define REDIRECT_MIN  (sizeof(struct vos_redirect) + 512)
+#define ALIGN8(n)    (((n) + 7) & ~(size_t)7)
+#define REDIRECT_MIN (sizeof(struct vos_redirect) + 512)
 
 struct sizes {
 	size_t out, in, redirect; /* redirect: part of in */
@@ -208,7 +208,8 @@ long vos_forward_fd(enum vos_op op, uint64_t word, const long a[6])
 	return r == -ENOLINK ? vos_dead(word, false) : r;
 }
 
-/* --- paths ------------------------------------------------------------------------------------------ */
+/* --- paths
+ * ------------------------------------------------------------------------------------------ */
 
 /* The AT_ flags of a call that has some. */
 static long at_flags(enum vos_op op, const long a[6])
@@ -359,8 +360,10 @@ long vos_forward_at(enum vos_op op, const long a[6])
 			for (int i = 0; r < 0 && i < n && !again; i++)
 				again = vos_route_again(&route[i], r, route_how(op, a, i));
 			if (!again || hops++) {
-				/* A directory that exists only as the way to a prefix is no symlink. */
-				if (r == -ENOENT && op == VOS_OP_readlinkat && vos_route_above(&route[0]))
+				/* A directory that exists only as the way to a prefix is no
+				 * symlink. */
+				if (r == -ENOENT && op == VOS_OP_readlinkat &&
+				    vos_route_above(&route[0]))
 					r = -EINVAL;
 				return r;
 			}
@@ -369,7 +372,8 @@ long vos_forward_at(enum vos_op op, const long a[6])
 		r = remote_call(op, a, at, n, route, &rd);
 		if (r != VOS_REDIRECT)
 			return r == -ENOLINK ? -EIO : r;
-		r = vos_reroute(&route[n > 1 ? rd.r.which : 0], &rd.r, &hops, route_how(op, a, (int)rd.r.which));
+		r = vos_reroute(&route[n > 1 ? rd.r.which : 0], &rd.r, &hops,
+				route_how(op, a, (int)rd.r.which));
 		if (r)
 			return r;
 	}

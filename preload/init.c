@@ -146,7 +146,8 @@ static void patch_libc(void)
 	r = vos_libc_patch_flags(want, VOS_PATCH_ASYNC);
 	if (r > 0 || vos_config.libc_patch == VOS_PATCH_AUTO)
 		return;
-	vos_say("libc_patch = require, but libc cannot be patched: error ", decimal(digits, -r), NULL);
+	vos_say("libc_patch = require, but libc cannot be patched: error ", decimal(digits, -r),
+		NULL);
 	vos_die(127);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The names that the kernel has for a process's own descriptors and working directory: /proc/self/fd,
- * /dev/fd, /proc/self/cwd. For remote ones the kernel would show the placeholder.
+ * The names that the kernel has for a process's own descriptors and working directory:
+ * /proc/self/fd, /dev/fd, /proc/self/cwd. For remote ones the kernel would show the placeholder.
  */
 #define _GNU_SOURCE
 #include "preload/proc.h"

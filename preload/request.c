@@ -237,7 +237,8 @@ void vos_req_end(struct vos_req *q)
 		vos_lane_unclaim(q->l, q->slot);
 }
 
-/* --- calls that were left by longjmp() ---------------------------------------------------------------- */
+/* --- calls that were left by longjmp()
+ * ---------------------------------------------------------------- */
 
 /*
  * A signal handler that interrupted a call may leave it for good. Then the call's frame lies below
@@ -247,7 +248,8 @@ void vos_req_end(struct vos_req *q)
 static bool abandoned(const void *frame, const void *now, const stack_t *alt)
 {
 	const char *lo = alt->ss_sp, *hi = lo + alt->ss_size;
-	bool theirs = !(alt->ss_flags & SS_DISABLE) && (const char *)frame >= lo && (const char *)frame < hi;
+	bool theirs = !(alt->ss_flags & SS_DISABLE) && (const char *)frame >= lo &&
+		      (const char *)frame < hi;
 	bool ours = alt->ss_flags & SS_ONSTACK;
 
 	if (theirs != ours)
@@ -257,8 +259,13 @@ static bool abandoned(const void *frame, const void *now, const stack_t *alt)
 
 static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int s)
 {
-	struct vos_req q = { .c = c, .l = l, .e = &l->slot[s], .slot = s, .dom = dom,
-			     .out = l->held[s].out, .in = l->held[s].in };
+	struct vos_req q = { .c = c,
+			     .l = l,
+			     .e = &l->slot[s],
+			     .slot = s,
+			     .dom = dom,
+			     .out = l->held[s].out,
+			     .in = l->held[s].in };
 	uint32_t state = atomic_load_explicit(&q.e->state, memory_order_acquire);
 
 	l->held[s].frame = NULL; /* cancelling must not find it again */

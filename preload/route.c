@@ -31,7 +31,8 @@ int vos_cwd_prefix = -1;
 
 static bool prefix_exists; /* some prefix is a local directory as well */
 
-/* --- prefixes ---------------------------------------------------------------------------------------- */
+/* --- prefixes
+ * ---------------------------------------------------------------------------------------- */
 
 /* The longest prefix that canonical @path lies in, or -1. *@rest: what follows it. */
 static int find_prefix(const char *path, const char **rest)
@@ -76,10 +77,11 @@ static long go_prefix(struct vos_route *r, int p, const char *rest)
 	return 0;
 }
 
-/* --- the walk -------------------------------------------------------------------------------------------- */
+/* --- the walk
+ * -------------------------------------------------------------------------------------------- */
 
 struct walk {
-	char cur[VOS_PATH_MAX];	      /* canonical: no symlink, no "..", no "//"; "" is the root */
+	char cur[VOS_PATH_MAX]; /* canonical: no symlink, no "..", no "//"; "" is the root */
 	char todo[VOS_PATH_MAX * 2];
 };
 
@@ -110,7 +112,8 @@ static long start_of(struct walk *w, long dirfd)
 		while (k)
 			link[n++] = digits[--k];
 		link[n] = 0;
-		r = vos_raw4(SYS_readlinkat, AT_FDCWD, (long)link, (long)w->cur, sizeof(w->cur) - 1);
+		r = vos_raw4(SYS_readlinkat, AT_FDCWD, (long)link, (long)w->cur,
+			     sizeof(w->cur) - 1);
 		if (r >= 0)
 			w->cur[r] = 0;
 	}
@@ -236,7 +239,9 @@ static long route_by_walk(struct vos_route *r, long dirfd, const char *path, int
 	return res == 1 ? enter(r, &w, p) : res;
 }
 
-/* --- text ---------------------------------------------------------------------------------------------------- */
+/* --- text
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* Without "//" and "."; 1: there is a "..", 0: done, -ENAMETOOLONG. */
 static int normalise(char *to, size_t size, const char *path)
@@ -308,8 +313,9 @@ static bool may_lead_to_prefix(const char *path)
 /* No symlink in it, as far as it exists? */
 static bool plain(long dirfd, const char *path, int how)
 {
-	struct open_how o = { .flags = O_PATH | O_CLOEXEC | (how & VOS_ROUTE_NOFOLLOW ? O_NOFOLLOW : 0),
-				.resolve = RESOLVE_NO_SYMLINKS };
+	struct open_how o = { .flags = O_PATH | O_CLOEXEC |
+				       (how & VOS_ROUTE_NOFOLLOW ? O_NOFOLLOW : 0),
+			      .resolve = RESOLVE_NO_SYMLINKS };
 	long fd = vos_raw4(SYS_openat2, dirfd, (long)path, (long)&o, sizeof(o));
 
 	if (fd >= 0)
@@ -372,7 +378,9 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 	r->path = path;
 	if (!path) {
 		word = how & VOS_ROUTE_EMPTY ? vos_fd(dirfd) : 0;
-		return word && VOS_WORD_KIND(word) != VOS_FD_EPOLL ? route_remote_dir(r, word, "", how) : 0;
+		return word && VOS_WORD_KIND(word) != VOS_FD_EPOLL
+			       ? route_remote_dir(r, word, "", how)
+			       : 0;
 	}
 	if (path[0] == '/' && vos_proc_route(r, path, how))
 		return 0;
@@ -459,8 +467,8 @@ long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int
 
 		if (!root)
 			return -EPROTO;
-		/* The ".." was taken at the root: go on in its parent. A prefix whose parent does not
-		 * exist here is like any root: ".." stays there. */
+		/* The ".." was taken at the root: go on in its parent. A prefix whose parent does
+		 * not exist here is like any root: ".." stays there. */
 		k = (size_t)(strrchr(root, '/') - root);
 		memcpy(path, root, k + 1);
 		path[k + 1] = 0;

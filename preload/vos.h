@@ -7,9 +7,9 @@
  * Functions return what the kernel would: a result or -errno; only exported wrappers set errno.
  *
  * How a call goes: an exported wrapper (wrap.c, from libc.def), the system call hook of a patched
- * libc, or syscall() all end in the handler of the system call, vos_sys_<name>(). It finds out where
- * the call belongs (the descriptor table, or the route of a path) and either lets the kernel do it
- * or forwards it: forward.c marshals by the table of ops, request.c posts and waits.
+ * libc, or syscall() all end in the handler of the system call, vos_sys_<name>(). It finds out
+ * where the call belongs (the descriptor table, or the route of a path) and either lets the kernel
+ * do it or forwards it: forward.c marshals by the table of ops, request.c posts and waits.
  */
 #ifndef VOS_H
 #define VOS_H
@@ -29,7 +29,8 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define HIDDEN	    __attribute__((visibility("hidden")))
 
-/* --- descriptors: fdtab.c ------------------------------------------------------------------------ */
+/* --- descriptors: fdtab.c ------------------------------------------------------------------------
+ */
 
 /*
  * One word for each number. 0: a local descriptor, nothing of ours. Otherwise
@@ -48,18 +49,19 @@ enum vos_fd_kind {
 	VOS_FD_OURS = 15, /* a descriptor of the library itself: EBADF for the program */
 };
 
-#define VOS_WORD(handle, dom, kind, inc)                                                           \
-	((uint64_t)(handle) | (uint64_t)(dom) << 48 | (uint64_t)(kind) << 51 | (uint64_t)(inc) << 56)
-#define VOS_WORD_HANDLE(w) ((w) & VOS_HANDLE_MASK)
+#define VOS_WORD(handle, dom, kind, inc)                                       \
+	((uint64_t)(handle) | (uint64_t)(dom) << 48 | (uint64_t)(kind) << 51 | \
+	 (uint64_t)(inc) << 56)
+#define VOS_WORD_HANDLE(w) ((w)&VOS_HANDLE_MASK)
 #define VOS_WORD_DOMAIN(w) ((unsigned)((w) >> 48) & 7)
 #define VOS_WORD_KIND(w)   ((enum vos_fd_kind)((w) >> 51 & 15))
 #define VOS_WORD_INC(w)	   ((uint8_t)((w) >> 56))
 
 struct vos_fdtab {
 	_Atomic uint64_t *word;
-	unsigned long n;	/* 0 before vos_init() */
-	_Atomic int nremote;	/* numbers that are not local */
-	int placeholder;	/* what placeholders are duplicates of; -1: none yet */
+	unsigned long n;     /* 0 before vos_init() */
+	_Atomic int nremote; /* numbers that are not local */
+	int placeholder;     /* what placeholders are duplicates of; -1: none yet */
 };
 extern struct vos_fdtab vos_fdtab HIDDEN;
 
@@ -85,14 +87,15 @@ int vos_fd_hide(int fd) HIDDEN;
 /* It stays where it is, but is ours. */
 void vos_fd_ours(int fd) HIDDEN;
 
-/* --- domains: domain.c ------------------------------------------------------------------------------ */
+/* --- domains: domain.c
+ * ------------------------------------------------------------------------------ */
 
 struct vos_domain {
-	struct vos_chan *_Atomic chan; /* NULL: not attached */
-	uint8_t inc;		       /* incarnation of chan */
-	uint32_t nroots;	       /* roots named so far in this incarnation */
+	struct vos_chan *_Atomic chan;	       /* NULL: not attached */
+	uint8_t inc;			       /* incarnation of chan */
+	uint32_t nroots;		       /* roots named so far in this incarnation */
 	uint8_t root_prefix[VOS_MAX_PREFIXES]; /* prefix that each root belongs to */
-	uint64_t ticket[2];	       /* what our parent left for us; 0: nothing */
+	uint64_t ticket[2];		       /* what our parent left for us; 0: nothing */
 };
 
 extern struct vos_config vos_config HIDDEN;
@@ -111,7 +114,8 @@ void vos_domain_forked(void) HIDDEN;
 int vos_tid(void) HIDDEN;
 int vos_pid(void) HIDDEN;
 
-/* --- requests: request.c ------------------------------------------------------------------------------- */
+/* --- requests: request.c
+ * ------------------------------------------------------------------------------- */
 
 /*
  * One forwarded call from begin to end. Between the two the entry may be filled in:
@@ -160,7 +164,8 @@ static inline bool vos_current(uint64_t w)
 	return likely(vos_domain[VOS_WORD_DOMAIN(w)].inc == VOS_WORD_INC(w));
 }
 
-/* --- marshalling by the table: forward.c ------------------------------------------------------------------- */
+/* --- marshalling by the table: forward.c
+ * ------------------------------------------------------------------- */
 
 /*
  * Forward @op with the system call's arguments @a. Handles and bases must have been put in place of
@@ -171,19 +176,21 @@ struct vos_redirect_buf {
 	struct vos_redirect r;
 	char space[VOS_PATH_MAX];
 };
-long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6], struct vos_redirect_buf *rd) HIDDEN;
+long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6],
+		 struct vos_redirect_buf *rd) HIDDEN;
 /* The generic handlers behind VOS_FD and VOS_AT rows. */
 long vos_forward_fd(enum vos_op op, uint64_t word, const long a[6]) HIDDEN;
 long vos_forward_at(enum vos_op op, const long a[6]) HIDDEN;
 
-/* --- paths: route.c ------------------------------------------------------------------------------------------ */
+/* --- paths: route.c
+ * ------------------------------------------------------------------------------------------ */
 
 struct vos_route {
-	int dom;	    /* VOS_TO_LOCAL: the kernel's; VOS_TO_DENY; else a domain */
-	int prefix;	    /* index in the configuration, or -1 */
-	uint64_t base;	    /* base for the domain */
-	long dirfd;	    /* for local: directory and path to use */
-	const char *path;   /* remaining path, in buf or the caller's */
+	int dom;	  /* VOS_TO_LOCAL: the kernel's; VOS_TO_DENY; else a domain */
+	int prefix;	  /* index in the configuration, or -1 */
+	uint64_t base;	  /* base for the domain */
+	long dirfd;	  /* for local: directory and path to use */
+	const char *path; /* remaining path, in buf or the caller's */
 	char buf[VOS_PATH_MAX];
 };
 
@@ -211,7 +218,8 @@ extern bool vos_files_remote HIDDEN;
 extern int vos_cwd_domain HIDDEN;
 extern int vos_cwd_prefix HIDDEN;
 
-/* --- start, dispatch --------------------------------------------------------------------------------------------- */
+/* --- start, dispatch
+ * --------------------------------------------------------------------------------------------- */
 
 enum vos_stage { VOS_STAGE_RAW, VOS_STAGE_STARTING, VOS_STAGE_READY };
 extern enum vos_stage vos_stage HIDDEN;
@@ -230,11 +238,11 @@ typedef long (*vos_handler)(long, long, long, long, long, long);
 /* Handle system call @nr or have the kernel do it. */
 long vos_dispatch(long nr, long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
 
-#define VOS_FD(name)                                                                               \
+#define VOS_FD(name) \
 	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
-#define VOS_AT(name)                                                                               \
+#define VOS_AT(name) \
 	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
-#define VOS_SYS(name)                                                                              \
+#define VOS_SYS(name) \
 	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) HIDDEN;
 #include "ring/calls.def"
 

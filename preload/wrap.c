@@ -36,13 +36,13 @@
 
 extern void __chk_fail(void) __attribute__((noreturn));
 
-#define CALL1(sys, a)		     vos_sys_##sys((long)(a), 0, 0, 0, 0, 0)
-#define CALL2(sys, a, b)	     vos_sys_##sys((long)(a), (long)(b), 0, 0, 0, 0)
-#define CALL3(sys, a, b, c)	     vos_sys_##sys((long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define CALL4(sys, a, b, c, d)	     vos_sys_##sys((long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define CALL5(sys, a, b, c, d, e)                                                                  \
+#define CALL1(sys, a)	       vos_sys_##sys((long)(a), 0, 0, 0, 0, 0)
+#define CALL2(sys, a, b)       vos_sys_##sys((long)(a), (long)(b), 0, 0, 0, 0)
+#define CALL3(sys, a, b, c)    vos_sys_##sys((long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define CALL4(sys, a, b, c, d) vos_sys_##sys((long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define CALL5(sys, a, b, c, d, e) \
 	vos_sys_##sys((long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-#define CALL6(sys, a, b, c, d, e, f)                                                               \
+#define CALL6(sys, a, b, c, d, e, f) \
 	vos_sys_##sys((long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define COUNT(a, b, c, d, e, f, n, ...) n
 #define CALLN(n, ...)			CALLN_(n, __VA_ARGS__)
@@ -52,24 +52,25 @@ extern void __chk_fail(void) __attribute__((noreturn));
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Warray-parameter"
 
-#define VOS_FN(ret, name, params, sys, ...)                                                        \
-	EXPORT ret name params                                                                     \
-	{                                                                                          \
-		return (ret)vos_result(CALL(sys, __VA_ARGS__));                                    \
+#define VOS_FN(ret, name, params, sys, ...)                     \
+	EXPORT ret name params                                  \
+	{                                                       \
+		return (ret)vos_result(CALL(sys, __VA_ARGS__)); \
 	}
-#define VOS_CHK(ret, name, params, size, room, sys, ...)                                           \
-	EXPORT ret name params                                                                     \
-	{                                                                                          \
-		if (unlikely((size) > (room)))                                                     \
-			__chk_fail();                                                              \
-		return (ret)vos_result(CALL(sys, __VA_ARGS__));                                    \
+#define VOS_CHK(ret, name, params, size, room, sys, ...)        \
+	EXPORT ret name params                                  \
+	{                                                       \
+		if (unlikely((size) > (room)))                  \
+			__chk_fail();                           \
+		return (ret)vos_result(CALL(sys, __VA_ARGS__)); \
 	}
 /* In assembly, since headers declare the aliases with types of their own. */
-#define VOS_ALIAS(name, target)                                                                    \
+#define VOS_ALIAS(name, target) \
 	__asm__(".globl " #name "\n.set " #name ", " #target "\n.type " #name ", @function");
 #include "preload/libc.def"
 
-/* --- variable arguments ------------------------------------------------------------------------------ */
+/* --- variable arguments
+ * ------------------------------------------------------------------------------ */
 
 static mode_t mode_arg(int flags, va_list ap)
 {
@@ -139,7 +140,8 @@ EXPORT long syscall(long nr, ...)
 	return vos_result(vos_dispatch(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
 }
 
-/* --- more than one call, or another result ------------------------------------------------------------- */
+/* --- more than one call, or another result
+ * ------------------------------------------------------------- */
 
 EXPORT int posix_fadvise(int fd, off_t off, off_t n, int advice)
 {
@@ -237,7 +239,8 @@ EXPORT int fchmodat(int dirfd, const char *path, mode_t mode, int flags)
 
 	if (flags & ~AT_SYMLINK_NOFOLLOW)
 		return (int)vos_result(-EINVAL);
-	if (flags) { /* the kernel's call has no flags; libc refuses symlinks and changes the rest */
+	if (flags) { /* the kernel's call has no flags; libc refuses symlinks and changes the rest
+		      */
 		r = CALL(newfstatat, dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
 		if (!r && S_ISLNK(st.st_mode))
 			r = -EOPNOTSUPP;
@@ -389,7 +392,8 @@ EXPORT char *__getwd_chk(char *buf, size_t room)
 	return r;
 }
 
-/* --- masks and timeouts ---------------------------------------------------------------------------------- */
+/* --- masks and timeouts
+ * ---------------------------------------------------------------------------------- */
 
 /* The kernel writes back how much time was left; libc's callers do not see that. */
 EXPORT int ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *m)

@@ -30,41 +30,41 @@
 
 /* Limits of a geometry, checked by the service at attach. */
 #define VOS_LANES_MAX 1024u
-#define VOS_SLOTS     8u	  /* entries in a lane, a power of two */
-#define VOS_SMALL     2048u	  /* bytes of the small block that each lane has in each area */
-#define VOS_POOL_MAX  (8u << 20)  /* bytes of the pool in each area, a multiple of a page */
+#define VOS_SLOTS     8u	   /* entries in a lane, a power of two */
+#define VOS_SMALL     2048u	   /* bytes of the small block that each lane has in each area */
+#define VOS_POOL_MAX  (8u << 20)   /* bytes of the pool in each area, a multiple of a page */
 #define VOS_IO_MAX    (256u << 10) /* bytes of data that one request carries at most */
-#define VOS_PATH_MAX  4096u	  /* bytes of a path, with its NUL */
+#define VOS_PATH_MAX  4096u	   /* bytes of a path, with its NUL */
 
 /*
  * Entry: one request and its answer, one cache line.
  *
  *   who		writes				when
- *   lane's thread	everything but state		while it holds the entry (claimed, not posted)
- *   lane's thread	state: IDLE|ASLEEP -> POSTED	post (exchange: release; sees ASLEEP)
- *   lane's thread	state: POSTED -> POSTED|WAIT_*	before it sleeps (compare and exchange)
- *   lane's thread	state: DONE -> IDLE		collect
- *   service		result				while POSTED and taken
- *   service		state: POSTED* -> DONE		complete (exchange: release; sees WAIT_*)
- *   service		state: IDLE -> ASLEEP		it stops polling this lane (compare and exchange)
+ *   lane's thread	everything but state		while it holds the entry (claimed, not
+ * posted) lane's thread	state: IDLE|ASLEEP -> POSTED	post (exchange: release; sees
+ * ASLEEP) lane's thread	state: POSTED -> POSTED|WAIT_*	before it sleeps (compare and
+ * exchange) lane's thread	state: DONE -> IDLE		collect service result
+ * while POSTED and taken service		state: POSTED* -> DONE		complete (exchange:
+ * release; sees WAIT_*) service		state: IDLE -> ASLEEP		it stops polling
+ * this lane (compare and exchange)
  *
  * All changes of state are read-modify-writes of one word, so "going to sleep" and "posting" (or
  * "completing") can never miss each other, and neither side needs a fence of its own.
  */
 enum {
 	VOS_IDLE = 0,
-	VOS_ASLEEP = 1,	      /* idle, and the service does not look: post, then kick the lane */
+	VOS_ASLEEP = 1, /* idle, and the service does not look: post, then kick the lane */
 	VOS_POSTED = 2,
 	VOS_DONE = 4,
-	VOS_WAIT_FUTEX = 8,   /* with POSTED: the thread sleeps on the state word */
-	VOS_WAIT_FD = 16,     /* with POSTED: the thread sleeps on its wake descriptor */
+	VOS_WAIT_FUTEX = 8, /* with POSTED: the thread sleeps on the state word */
+	VOS_WAIT_FD = 16,   /* with POSTED: the thread sleeps on its wake descriptor */
 };
 #define VOS_NUMBER_SHIFT 8 /* with POSTED: number of the claim, modulo 2^24; see ring/lane.h */
 
 struct vos_entry {
 	_Atomic uint32_t state;
-	uint16_t op;	/* enum vos_op */
-	uint8_t cpu;	/* CPU of the caller when it posted, modulo 256; a hint */
+	uint16_t op; /* enum vos_op */
+	uint8_t cpu; /* CPU of the caller when it posted, modulo 256; a hint */
 	uint8_t pad;
 	int64_t result; /* request: reference to a block for what does not fit; answer: as the
 			 * kernel's: >= 0, -errno, or VOS_REDIRECT */
@@ -92,30 +92,30 @@ struct vos_redirect {
  * A handle: index and generation of an open description in this client's table in the service.
  * A base of a path: a handle, or one of the client's roots, or its working directory there.
  */
-#define VOS_REF(off, len)  ((uint64_t)(uint32_t)(off) | (uint64_t)(uint32_t)(len) << 32)
-#define VOS_REF_OFF(ref)   ((uint32_t)(ref))
-#define VOS_REF_LEN(ref)   ((uint32_t)((ref) >> 32))
-#define VOS_REF_NULL       (~0ull) /* the program's pointer was NULL */
+#define VOS_REF(off, len) ((uint64_t)(uint32_t)(off) | (uint64_t)(uint32_t)(len) << 32)
+#define VOS_REF_OFF(ref)  ((uint32_t)(ref))
+#define VOS_REF_LEN(ref)  ((uint32_t)((ref) >> 32))
+#define VOS_REF_NULL	  (~0ull) /* the program's pointer was NULL */
 
-#define VOS_HANDLE_IDX_BITS 24
-#define VOS_HANDLE_GEN_BITS 24
-#define VOS_HANDLE_MASK     ((1ull << (VOS_HANDLE_IDX_BITS + VOS_HANDLE_GEN_BITS)) - 1)
-#define VOS_HANDLE(idx, gen) \
-	((uint64_t)(idx) | (uint64_t)(gen) << VOS_HANDLE_IDX_BITS)
-#define VOS_HANDLE_IDX(h)   ((uint32_t)((h) & ((1u << VOS_HANDLE_IDX_BITS) - 1)))
-#define VOS_HANDLE_GEN(h)   ((uint32_t)(((h) >> VOS_HANDLE_IDX_BITS) & ((1u << VOS_HANDLE_GEN_BITS) - 1)))
+#define VOS_HANDLE_IDX_BITS  24
+#define VOS_HANDLE_GEN_BITS  24
+#define VOS_HANDLE_MASK	     ((1ull << (VOS_HANDLE_IDX_BITS + VOS_HANDLE_GEN_BITS)) - 1)
+#define VOS_HANDLE(idx, gen) ((uint64_t)(idx) | (uint64_t)(gen) << VOS_HANDLE_IDX_BITS)
+#define VOS_HANDLE_IDX(h)    ((uint32_t)((h) & ((1u << VOS_HANDLE_IDX_BITS) - 1)))
+#define VOS_HANDLE_GEN(h) \
+	((uint32_t)(((h) >> VOS_HANDLE_IDX_BITS) & ((1u << VOS_HANDLE_GEN_BITS) - 1)))
 
 #define VOS_BASE_ROOT(n) (1ull << 63 | (n)) /* n-th root that the client named with OP_root */
-#define VOS_BASE_CWD     (1ull << 62)
-#define VOS_BASE_SELF    (1ull << 61)	    /* with a handle: the object itself, the path is empty */
+#define VOS_BASE_CWD	 (1ull << 62)
+#define VOS_BASE_SELF	 (1ull << 61) /* with a handle: the object itself, the path is empty */
 
 /*
  * Headers. Every word that one side polls has a line of its own.
  */
 struct vos_program_head {
 	uint32_t magic, version;
-	uint32_t lanes;	 /* 1 .. VOS_LANES_MAX */
-	uint32_t pool;	 /* bytes of the pool in each area */
+	uint32_t lanes; /* 1 .. VOS_LANES_MAX */
+	uint32_t pool;	/* bytes of the pool in each area */
 	uint8_t pad[VOS_LINE - 16];
 	/*
 	 * Kicks: lane i's thread counts its word up, then rings the doorbell. The service, when the
@@ -151,12 +151,12 @@ struct vos_service_head {
 };
 
 /* Offsets in the areas; everything before the data part is a multiple of a page. */
-#define VOS_ALIGN(n)	       (((n) + VOS_PAGE - 1) & ~(size_t)(VOS_PAGE - 1))
-#define VOS_PROGRAM_DATA       VOS_ALIGN(sizeof(struct vos_program_head))
-#define VOS_SERVICE_LANES      VOS_ALIGN(sizeof(struct vos_service_head))
-#define VOS_LANE_SIZE	       (VOS_SLOTS * sizeof(struct vos_entry))
-#define VOS_SERVICE_DATA(lanes) (VOS_SERVICE_LANES + VOS_ALIGN((lanes) * VOS_LANE_SIZE))
-#define VOS_DATA_SIZE(lanes, pool) (VOS_ALIGN((size_t)(lanes) * VOS_SMALL) + (pool))
+#define VOS_ALIGN(n)		      (((n) + VOS_PAGE - 1) & ~(size_t)(VOS_PAGE - 1))
+#define VOS_PROGRAM_DATA	      VOS_ALIGN(sizeof(struct vos_program_head))
+#define VOS_SERVICE_LANES	      VOS_ALIGN(sizeof(struct vos_service_head))
+#define VOS_LANE_SIZE		      (VOS_SLOTS * sizeof(struct vos_entry))
+#define VOS_SERVICE_DATA(lanes)	      (VOS_SERVICE_LANES + VOS_ALIGN((lanes)*VOS_LANE_SIZE))
+#define VOS_DATA_SIZE(lanes, pool)    (VOS_ALIGN((size_t)(lanes)*VOS_SMALL) + (pool))
 #define VOS_PROGRAM_SIZE(lanes, pool) (VOS_PROGRAM_DATA + VOS_DATA_SIZE(lanes, pool))
 #define VOS_SERVICE_SIZE(lanes, pool) (VOS_SERVICE_DATA(lanes) + VOS_DATA_SIZE(lanes, pool))
 
@@ -197,15 +197,15 @@ struct vos_welcome {
 _Static_assert(sizeof(struct vos_welcome) == 192, "layout is ABI");
 
 /*
- * With SCM_RIGHTS, once for each lane: a stream socket, into which the service sends a byte when the
- * lane's thread waits with WAIT_FD.
+ * With SCM_RIGHTS, once for each lane: a stream socket, into which the service sends a byte when
+ * the lane's thread waits with WAIT_FD.
  */
 struct vos_wake_fd {
 	uint8_t tag; /* VOS_TAG_WAKE_FD; any other byte is the doorbell */
 	uint8_t pad;
 	uint16_t lane;
 };
-#define VOS_TAG_BELL    0
+#define VOS_TAG_BELL	0
 #define VOS_TAG_WAKE_FD 1
 
 #endif

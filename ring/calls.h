@@ -36,7 +36,7 @@ enum vos_kind {
 
 /* An argument: its kind in the low byte, above it a size or the number of the length argument. */
 typedef uint32_t vos_arg_t;
-#define VOS_ARG_KIND(a) ((enum vos_kind)((a) & 0xff))
+#define VOS_ARG_KIND(a) ((enum vos_kind)((a)&0xff))
 #define VOS_ARG_N(a)	((a) >> 8)
 
 #define VOS_A__	    VOS_K__
@@ -56,7 +56,6 @@ struct vos_op_desc {
 	enum vos_run run;
 	vos_arg_t arg[6];
 };
-
 
 /* Parts of a message in a block, in this order after the header, each aligned to 8 bytes. */
 struct vos_msg {

@@ -83,7 +83,8 @@ int vos_chan_create(struct vos_chan *c, uint32_t lanes, uint32_t pool)
 	c->ph->pool = pool;
 	init_lanes(c);
 	vos_pool_init(&c->out, VOS_PROGRAM_DATA + VOS_ALIGN(lanes * VOS_SMALL), pool);
-	vos_pool_init(&c->in, (uint32_t)(VOS_SERVICE_DATA(lanes) + VOS_ALIGN(lanes * VOS_SMALL)), pool);
+	vos_pool_init(&c->in, (uint32_t)(VOS_SERVICE_DATA(lanes) + VOS_ALIGN(lanes * VOS_SMALL)),
+		      pool);
 	return fd;
 
 out_unmap:
@@ -96,7 +97,8 @@ out_unmap:
 void vos_chan_destroy(struct vos_chan *c)
 {
 	unmap(c->lane, c->nlanes * sizeof(*c->lane));
-	unmap(c->program, VOS_PROGRAM_SIZE(c->nlanes, c->pool) + VOS_SERVICE_SIZE(c->nlanes, c->pool));
+	unmap(c->program,
+	      VOS_PROGRAM_SIZE(c->nlanes, c->pool) + VOS_SERVICE_SIZE(c->nlanes, c->pool));
 	c->lane = NULL;
 	c->program = NULL;
 }

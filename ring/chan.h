@@ -30,8 +30,8 @@ struct vos_chan {
 	uint32_t pool;
 	struct vos_pool out, in; /* blocks of the program's and of the service's area */
 	const struct vos_transport *transport;
-	int bell;	      /* descriptor of the transport: doorbell, hang-up */
-	uint32_t guard;	      /* what sh->guard says while the service lives */
+	int bell;	/* descriptor of the transport: doorbell, hang-up */
+	uint32_t guard; /* what sh->guard says while the service lives */
 	_Atomic bool dead;
 	uint64_t session[2];
 	_Atomic uint16_t pace[VOS_NOPS]; /* pauses that a call of this op takes, averaged */

@@ -37,8 +37,8 @@ static int pop(struct vos_pool *p, int c)
 		/* The tag makes the exchange fail if the block was taken and put back meanwhile. */
 		new = ((head >> 32) + 1) << 32 |
 		      atomic_load_explicit(&p->next[block - 1], memory_order_relaxed);
-	} while (!atomic_compare_exchange_weak_explicit(&p->head[c], &head, new,
-							memory_order_acq_rel, memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&p->head[c], &head, new, memory_order_acq_rel, memory_order_acquire));
 	return (int)block - 1;
 }
 
@@ -83,6 +83,6 @@ void vos_pool_put(struct vos_pool *p, const struct vos_block *b)
 		atomic_store_explicit(&p->next[block], (uint16_t)head, memory_order_relaxed);
 		new = ((head >> 32) + 1) << 32 | (block + 1);
 		/* Release: next is set before the block can be taken. Pairs with pop(). */
-	} while (!atomic_compare_exchange_weak_explicit(&p->head[c], &head, new,
-							memory_order_release, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&p->head[c], &head, new, memory_order_release, memory_order_relaxed));
 }

@@ -12,13 +12,16 @@
 #include "ring/abi.h"
 
 #define VOS_CLASSES 3
-#define VOS_CLASS_SIZES { 8u << 10, 64u << 10, 256u << 10 }
+#define VOS_CLASS_SIZES                         \
+	{                                       \
+		8u << 10, 64u << 10, 256u << 10 \
+	}
 #define VOS_POOL_BLOCKS 512u
 
 struct vos_pool {
-	_Atomic uint64_t head[VOS_CLASSES]; /* tag << 32 | block + 1 */
-	uint32_t base[VOS_CLASSES];	    /* offset of the first block in the area */
-	uint32_t first[VOS_CLASSES + 1];    /* number of the first block of each size */
+	_Atomic uint64_t head[VOS_CLASSES];	/* tag << 32 | block + 1 */
+	uint32_t base[VOS_CLASSES];		/* offset of the first block in the area */
+	uint32_t first[VOS_CLASSES + 1];	/* number of the first block of each size */
 	_Atomic uint16_t next[VOS_POOL_BLOCKS]; /* block + 1 below this one */
 };
 

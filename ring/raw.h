@@ -50,8 +50,8 @@ static inline long vos_raw(long nr, long a0, long a1, long a2, long a3, long a4,
 /*
  * Directly after a system call, for callers with a few returns still to go. Where the kernel or a
  * hypervisor below it protects itself from mispredicted returns, the processor's stack of return
- * addresses comes back filled with theirs, and the first return of ours goes astray for 50 to 130 ns.
- * These calls fill it with addresses of ours: each return is then wrong by a few cycles only.
+ * addresses comes back filled with theirs, and the first return of ours goes astray for 50 to 130
+ * ns. These calls fill it with addresses of ours: each return is then wrong by a few cycles only.
  * (With a shadow stack this would be an error; no binary of ours is marked as fit for one.)
  */
 static inline void vos_refill_returns(void)

@@ -24,7 +24,8 @@ static inline void vos_ready_push(struct vos_ready *q, _Atomic uint32_t *tail, u
 {
 	uint32_t t = atomic_fetch_add_explicit(tail, 1, memory_order_relaxed);
 
-	/* Release: the entry's DONE is seen before its lane. Pairs with the load in vos_ready_pop. */
+	/* Release: the entry's DONE is seen before its lane. Pairs with the load in vos_ready_pop.
+	 */
 	atomic_store_explicit(&q->slot[t & (VOS_READY_SLOTS - 1)], vos_ready_value(t, lane),
 			      memory_order_release);
 }
@@ -32,8 +33,8 @@ static inline void vos_ready_push(struct vos_ready *q, _Atomic uint32_t *tail, u
 /* @head is the taker's own cursor. Returns a lane (not yet checked), or -1 when empty. */
 static inline int vos_ready_pop(struct vos_ready *q, uint32_t *head)
 {
-	uint32_t v = atomic_load_explicit(&q->slot[*head & (VOS_READY_SLOTS - 1)],
-					  memory_order_acquire);
+	uint32_t v =
+		atomic_load_explicit(&q->slot[*head & (VOS_READY_SLOTS - 1)], memory_order_acquire);
 
 	if (v >> 16 != ((*head / VOS_READY_SLOTS + 1) & 0xffff) || !(v & 0xffff))
 		return -1;

@@ -109,7 +109,8 @@ static void unix_ring(struct vos_chan *c)
 	/* A full socket holds enough rings already. A confined program has only write, which would
 	 * raise SIGPIPE: not on a service that is known to be dead. */
 	if (!vos_chan_confined)
-		r = vos_raw6(SYS_sendto, c->bell, (long)&bell, 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+		r = vos_raw6(SYS_sendto, c->bell, (long)&bell, 1, MSG_DONTWAIT | MSG_NOSIGNAL, 0,
+			     0);
 	else
 		r = vos_chan_alive(c) ? vos_raw3(SYS_write, c->bell, (long)&bell, 1) : -EPIPE;
 	if (r < 0 && r != -EAGAIN && r != -EINTR)
@@ -125,7 +126,8 @@ static int unix_wake_fd(struct vos_chan *c, struct vos_lane *l)
 	if (l->wake_fd >= 0)
 		return 0;
 	/* Sockets, since the service can write to them without ever waiting, whatever we do. */
-	r = vos_raw4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, (long)pair);
+	r = vos_raw4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		     (long)pair);
 	if (r < 0)
 		return (int)r;
 	r = send_fd(c->bell, &m, sizeof(m), pair[1]);

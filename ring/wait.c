@@ -7,8 +7,8 @@
  * that the engine needs: then the CPU is handed over at once.
  *
  * The sleep is futex_waitv() on two words: the entry, and the guard that the kernel changes when
- * the service dies. Its restart rule is just that of a blocking read: a handler with SA_RESTART does
- * not end it. Calls that no handler may restart sleep in ppoll() on a wake descriptor instead.
+ * the service dies. Its restart rule is just that of a blocking read: a handler with SA_RESTART
+ * does not end it. Calls that no handler may restart sleep in ppoll() on a wake descriptor instead.
  */
 #define _GNU_SOURCE
 #include "ring/chan.h"
@@ -35,7 +35,8 @@ struct waitv {
 #define SPIN_MIN   80	/* tried even if the last answers took longer */
 #define SPIN_PROBE 31	/* every so many calls: try the full window again */
 
-/* glibc registers restartable sequences since 2.35; their area tells the CPU at the cost of a load. */
+/* glibc registers restartable sequences since 2.35; their area tells the CPU at the cost of a load.
+ */
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 
@@ -44,7 +45,7 @@ uint8_t vos_cpu(void)
 	if (&__rseq_size && __rseq_size) {
 		const char *tp = __builtin_thread_pointer();
 
-		return (uint8_t)*(const volatile uint32_t *)(tp + __rseq_offset + 4);
+		return (uint8_t) * (const volatile uint32_t *)(tp + __rseq_offset + 4);
 	}
 	return 255;
 }
@@ -119,8 +120,8 @@ static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announ
 static long sleep_fd(struct vos_chan *c, struct vos_lane *l)
 {
 	struct pollfd p[2] = { { l->wake_fd, POLLIN, 0 }, { c->bell, 0, 0 } };
-	long r = vos_chan_confined ? vos_raw3(SYS_poll, (long)p, 2, -1) :
-				     vos_raw5(SYS_ppoll, (long)p, 2, 0, 0, 8);
+	long r = vos_chan_confined ? vos_raw3(SYS_poll, (long)p, 2, -1)
+				   : vos_raw5(SYS_ppoll, (long)p, 2, 0, 0, 8);
 	uint64_t n;
 
 	if (p[0].revents)
@@ -148,9 +149,9 @@ int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait 
 	uint32_t announce;
 
 	/* A handler must not empty the descriptor on which the call below it is about to sleep. */
-	announce = how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l) ?
-			   VOS_WAIT_FD :
-			   VOS_WAIT_FUTEX;
+	announce = how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l)
+			   ? VOS_WAIT_FD
+			   : VOS_WAIT_FUTEX;
 	while (vos_entry_announce(e, announce)) {
 		uint32_t announced = atomic_load_explicit(&e->state, memory_order_acquire);
 		long r;

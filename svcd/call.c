@@ -26,11 +26,13 @@
 #include <unistd.h>
 
 #define STUCK_MAX 3
-#define STUCK_NS  10000000000ull /* a client that has not got anybody stuck for so long is let off */
+#define STUCK_NS                                                                         \
+	10000000000ull /* a client that has not got anybody stuck for so long is let off \
+			*/
 
 static const call_fn own[VOS_NOPS] = {
 #define VOS_OP(name, nr, run, ...) VOS_OWN_##run(name)
-#define VOS_OWN_OWN(name)    [VOS_OP_##name] = svcd_call_##name,
+#define VOS_OWN_OWN(name)	   [VOS_OP_##name] = svcd_call_##name,
 #define VOS_OWN_INLINE(name)
 #define VOS_OWN_BLOCK(name)
 #define VOS_OWN_PATH(name)
@@ -56,7 +58,8 @@ static bool needs_ident(uint16_t op)
 	}
 }
 
-/* --- blocks ------------------------------------------------------------------------------------ */
+/* --- blocks ------------------------------------------------------------------------------------
+ */
 
 static bool in_data(uint64_t ref, size_t start, size_t end, uint32_t *len)
 {
@@ -68,7 +71,8 @@ static bool in_data(uint64_t ref, size_t start, size_t end, uint32_t *len)
 
 void *call_in_block(struct client *cl, uint64_t ref, uint32_t *len)
 {
-	if (!in_data(ref, VOS_SERVICE_DATA(cl->nlanes), VOS_SERVICE_SIZE(cl->nlanes, cl->pool), len))
+	if (!in_data(ref, VOS_SERVICE_DATA(cl->nlanes), VOS_SERVICE_SIZE(cl->nlanes, cl->pool),
+		     len))
 		return NULL;
 	return cl->service + VOS_REF_OFF(ref);
 }
@@ -93,7 +97,8 @@ long call_string(const struct call *c, int i, char *buf, size_t size)
 	return 0;
 }
 
-/* --- decoding ----------------------------------------------------------------------------------- */
+/* --- decoding -----------------------------------------------------------------------------------
+ */
 
 /* What there is to do for the arguments of each op, without those that are plain numbers. */
 static struct plan {
@@ -213,7 +218,8 @@ static long decode(struct call *c)
 	return 0;
 }
 
-/* --- running -------------------------------------------------------------------------------------- */
+/* --- running
+ * -------------------------------------------------------------------------------------- */
 
 static long run_syscall(struct call *c)
 {
@@ -301,7 +307,8 @@ static bool gets_stuck(const struct call *c)
 		return false;
 	if (now_ns() - cl->stuck_at > STUCK_NS)
 		cl->stuck = 0;
-	return c->desc->run == VOS_RUN_BLOCK || c->desc->run == VOS_RUN_PATH || c->op == VOS_OP_openat;
+	return c->desc->run == VOS_RUN_BLOCK || c->desc->run == VOS_RUN_PATH ||
+	       c->op == VOS_OP_openat;
 }
 
 /* Run by the driver. It may come back without its engine: then driving is NULL. */
@@ -444,7 +451,7 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 	/* The one copy: what is checked below is what is used. */
 	c->op = *(volatile const uint16_t *)&entry->op;
 	c->cpu = *(volatile const uint8_t *)&entry->cpu;
-	c->extra = (uint64_t)*(volatile const int64_t *)&entry->result;
+	c->extra = (uint64_t) * (volatile const int64_t *)&entry->result;
 	for (int i = 0; i < 6; i++)
 		c->raw[i] = *(volatile const uint64_t *)&entry->arg[i];
 	c->client = l->client;
@@ -465,7 +472,8 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 	settle(c, r);
 }
 
-/* --- the end ----------------------------------------------------------------------------------------- */
+/* --- the end
+ * ----------------------------------------------------------------------------------------- */
 
 void call_hold(struct call *c)
 {

@@ -98,7 +98,8 @@ static void close_handles(struct client *cl)
 
 		pthread_mutex_lock(&t->lock);
 		if (i < t->used)
-			o = atomic_exchange(&t->chunk[i / HANDLE_CHUNK][i % HANDLE_CHUNK].ofd, NULL);
+			o = atomic_exchange(&t->chunk[i / HANDLE_CHUNK][i % HANDLE_CHUNK].ofd,
+					    NULL);
 		else
 			t->closed = true;
 		pthread_mutex_unlock(&t->lock);
@@ -188,7 +189,8 @@ struct client *client_by_session(const uint64_t session[2])
 	return found;
 }
 
-/* --- attach ------------------------------------------------------------------------------------ */
+/* --- attach ------------------------------------------------------------------------------------
+ */
 
 static int check_memory(int fd, const struct vos_program_head *h, const char **why)
 {
@@ -206,8 +208,8 @@ static int check_memory(int fd, const struct vos_program_head *h, const char **w
 	want = VOS_PROGRAM_SIZE(h->lanes, h->pool) + VOS_SERVICE_SIZE(h->lanes, h->pool);
 	*why = "memory is not a sealed memfd of the right size";
 	seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) ||
-	    (size_t)st.st_size != want || st.st_blksize != VOS_PAGE)
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) || (size_t)st.st_size != want ||
+	    st.st_blksize != VOS_PAGE)
 		return -EINVAL;
 	return 0;
 }
@@ -307,7 +309,9 @@ static int receive_hello(int sock, struct vos_hello *h, int *memory)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = { h, sizeof(*h) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
 			    .msg_controllen = sizeof(control) };
 	struct timeval limit = { 2, 0 };
 	struct cmsghdr *cm;

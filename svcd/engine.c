@@ -21,9 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_EVERY   64	 /* turns with work between two looks at epoll */
-#define LOOK_PARKED  4	 /* the same when calls are parked */
-#define TIME_EVERY   32	 /* turns without work between two looks at the clock */
+#define LOOK_EVERY  64 /* turns with work between two looks at epoll */
+#define LOOK_PARKED 4  /* the same when calls are parked */
+#define TIME_EVERY  32 /* turns without work between two looks at the clock */
 
 struct engine engines[SVCD_ENGINES_MAX];
 
@@ -153,7 +153,8 @@ static void take_fds(struct client *cl, const struct vos_wake_fd *m, ssize_t n, 
 {
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
 		int *fd = (int *)CMSG_DATA(h);
-		size_t nfds = h->cmsg_type == SCM_RIGHTS ? (h->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+		size_t nfds = h->cmsg_type == SCM_RIGHTS ? (h->cmsg_len - CMSG_LEN(0)) / sizeof(int)
+							 : 0;
 
 		for (size_t i = 0; i < nfds; i++) {
 			if (i == 0 && n == sizeof(*m) && m->tag == VOS_TAG_WAKE_FD)
@@ -173,7 +174,9 @@ static bool read_message(struct client *cl, bool *hung_up)
 	} control;
 	struct vos_wake_fd m;
 	struct iovec iov = { &m, sizeof(m) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(cl->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 

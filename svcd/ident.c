@@ -115,7 +115,8 @@ static int become(const struct ident *id)
 	syscall(SYS_setfsgid, id->gid);
 	syscall(SYS_setfsuid, id->uid);
 	/* Neither reports failure: ask. */
-	if ((gid_t)syscall(SYS_setfsgid, -1) != id->gid || (uid_t)syscall(SYS_setfsuid, -1) != id->uid)
+	if ((gid_t)syscall(SYS_setfsgid, -1) != id->gid ||
+	    (uid_t)syscall(SYS_setfsuid, -1) != id->uid)
 		return -EPERM;
 	return set_effective(id->uid == 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Doubly linked lists with a head, as in the kernel. An entry that is in no list points to itself. */
+/* Doubly linked lists with a head, as in the kernel. An entry that is in no list points to itself.
+ */
 #ifndef SVCD_LIST_H
 #define SVCD_LIST_H
 
@@ -10,9 +11,9 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define list_entry(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
-#define list_for_each(p, head) for (struct list *p = (head)->next; p != (head); p = p->next)
-#define list_for_each_safe(p, n, head)                                                             \
+#define list_entry(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
+#define list_for_each(p, head)	    for (struct list *p = (head)->next; p != (head); p = p->next)
+#define list_for_each_safe(p, n, head) \
 	for (struct list *p = (head)->next, *n = p->next; p != (head); p = n, n = p->next)
 
 static inline void list_init(struct list *l)

@@ -112,7 +112,8 @@ enum ofd_kind ofd_kind(struct ofd *o)
 
 	if (kind != OFD_UNKNOWN)
 		return kind;
-	if (fstat(o->fd, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
+	if (fstat(o->fd, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) ||
+	    S_ISBLK(st.st_mode)) {
 		kind = OFD_FILE;
 	} else {
 		kind = OFD_OTHER;

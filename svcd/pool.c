@@ -5,8 +5,8 @@
  * must not keep those of other users from running.
  *
  * Also here, since it is the same for a driver that is stuck in a call and has lost its engine: how
- * such a call is made to return. A signal that comes just before the thread blocks is lost, so it is
- * sent again, with each tick of the watchdog, until the call has left the list of running ones.
+ * such a call is made to return. A signal that comes just before the thread blocks is lost, so it
+ * is sent again, with each tick of the watchdog, until the call has left the list of running ones.
  */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
@@ -238,7 +238,8 @@ static void nothing(int sig)
 
 int pool_init(int max)
 {
-	struct sigaction sa = { .sa_handler = nothing }; /* no SA_RESTART: it ends a blocking call */
+	struct sigaction sa = { .sa_handler =
+					nothing }; /* no SA_RESTART: it ends a blocking call */
 
 	max_threads = max;
 	for (int i = 0; i < USERS; i++)

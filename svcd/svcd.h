@@ -8,8 +8,9 @@
  *   driver	the one thread that drives an engine: polls the lanes of the engine's clients, runs
  *		their calls, retries parked ones. Everything inside struct engine is the driver's
  *		unless it says otherwise.
- *   pool	threads that run calls which block; they touch the call they were given, nothing else.
- *   watchdog	looks whether a driver is stuck in a call and then lets a new thread drive (turn.c).
+ *   pool	threads that run calls which block; they touch the call they were given, nothing
+ *else. watchdog	looks whether a driver is stuck in a call and then lets a new thread drive
+ *(turn.c).
  *
  * A call that has left the driver (pool, or a driver that lost its engine) is completed by the
  * thread that has it; its client and open descriptions are kept alive by references.
@@ -34,8 +35,8 @@ struct options {
 	const char *listen[8];
 	int nlisten;
 	const char *root;
-	int engines;	 /* 1 .. SVCD_ENGINES_MAX */
-	int pool;	 /* threads of the pool at most */
+	int engines; /* 1 .. SVCD_ENGINES_MAX */
+	int pool;    /* threads of the pool at most */
 	int max_clients;
 	int max_handles; /* of one client */
 	int cpu;	 /* first engine's CPU, the next ones follow; -1: not pinned */
@@ -57,7 +58,8 @@ struct source {
 	enum source_type type;
 };
 
-/* --- identity: whose rights a call has (ident.c) ------------------------------------------------ */
+/* --- identity: whose rights a call has (ident.c) ------------------------------------------------
+ */
 
 struct ident {
 	_Atomic int refs;
@@ -79,14 +81,15 @@ bool ident_may_attach(const struct ident *);
 void ident_thread_init(void);
 void ident_thread_exit(void);
 
-/* --- open descriptions and handles (ofd.c) ------------------------------------------------------- */
+/* --- open descriptions and handles (ofd.c) -------------------------------------------------------
+ */
 
 enum ofd_kind { OFD_UNKNOWN, OFD_FILE, OFD_SOCKET, OFD_EPOLL, OFD_OTHER };
 
 /* What all duplicates of an open description share, and the kernel does not keep for us. */
 struct description {
 	_Atomic int refs;
-	_Atomic bool nonblock;	    /* the program's O_NONBLOCK; sockets and pipes here always have it */
+	_Atomic bool nonblock; /* the program's O_NONBLOCK; sockets and pipes here always have it */
 	_Atomic int64_t timeout[2]; /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 };
 
@@ -95,10 +98,10 @@ struct ofd {
 	_Atomic int refs;
 	int fd;
 	struct description *desc;
-	_Atomic enum ofd_kind kind;   /* what fd is; found out at the first transfer */
-	_Atomic bool path;	      /* O_PATH */
-	bool no_nowait;		      /* the file system knows no RWF_NOWAIT */
-	struct watch *watches;	      /* one per engine that has parked a call on it; under lock */
+	_Atomic enum ofd_kind kind; /* what fd is; found out at the first transfer */
+	_Atomic bool path;	    /* O_PATH */
+	bool no_nowait;		    /* the file system knows no RWF_NOWAIT */
+	struct watch *watches;	    /* one per engine that has parked a call on it; under lock */
 	pthread_mutex_t lock;
 };
 
@@ -129,15 +132,16 @@ struct handle {
 };
 
 struct handle_table {
-	pthread_mutex_t lock;	/* for changes; the driver reads without */
+	pthread_mutex_t lock; /* for changes; the driver reads without */
 	_Atomic(struct handle *) chunk[HANDLE_CHUNKS];
-	uint32_t used;		/* slots ever used */
+	uint32_t used; /* slots ever used */
 	uint32_t live;
-	uint32_t free;		/* first free slot + 1 */
-	bool closed;		/* nothing is added any more */
+	uint32_t free; /* first free slot + 1 */
+	bool closed;   /* nothing is added any more */
 };
 
-/* --- clients (client.c) ---------------------------------------------------------------------------- */
+/* --- clients (client.c)
+ * ---------------------------------------------------------------------------- */
 
 struct root {
 	int fd;
@@ -148,47 +152,47 @@ struct root {
 struct lane {
 	struct client *client;
 	struct vos_entry *slot;
-	struct list active;	  /* in engine->active while polled */
-	uint64_t last;		  /* turn of the engine with the last request */
-	uint32_t next;		  /* number of the claim expected next; its slot is polled */
-	_Atomic uint32_t busy;	  /* slots taken and not completed */
+	struct list active;    /* in engine->active while polled */
+	uint64_t last;	       /* turn of the engine with the last request */
+	uint32_t next;	       /* number of the claim expected next; its slot is polled */
+	_Atomic uint32_t busy; /* slots taken and not completed */
 	bool polled;
-	bool scan;		  /* kicked: all slots are to be looked at */
+	bool scan; /* kicked: all slots are to be looked at */
 	uint16_t index;
-	uint16_t kick;		  /* last kick word seen */
-	_Atomic int wake_fd;	  /* for VOS_WAIT_FD, or -1; set once */
+	uint16_t kick;				/* last kick word seen */
+	_Atomic int wake_fd;			/* for VOS_WAIT_FD, or -1; set once */
 	_Atomic(struct call *) call[VOS_SLOTS]; /* those that are held */
 };
 
 struct client {
-	struct source source;	  /* its connection */
-	struct source process;	  /* its pidfd */
+	struct source source;  /* its connection */
+	struct source process; /* its pidfd */
 	_Atomic int refs;
 	struct engine *engine;
-	struct list list;	  /* all clients */
+	struct list list; /* all clients */
 	struct list of_engine;
 	int sock, pidfd;
 	pid_t pid;
-	bool gone;		  /* hung up; driver */
-	_Atomic bool broken;	  /* broke the rules: to be thrown out */
+	bool gone;	     /* hung up; driver */
+	_Atomic bool broken; /* broke the rules: to be thrown out */
 	uint8_t *program, *service;
 	size_t map_size;
-	void *map;		  /* the guard's private page comes before it, see guard.c */
+	void *map; /* the guard's private page comes before it, see guard.c */
 	uint32_t nlanes, pool;
 	struct lane *lane;
 	_Atomic uint32_t ready_tail;
 	uint32_t caps;
 	uint64_t session[2];
-	struct ident *ident;	  /* driver; changed by way of the mailbox */
+	struct ident *ident; /* driver; changed by way of the mailbox */
 	mode_t umask;
 	struct root root[SVCD_ROOTS_MAX];
 	uint32_t nroots;
-	int cwd;		  /* O_PATH, or -1: not in this domain */
+	int cwd; /* O_PATH, or -1: not in this domain */
 	uint32_t cwd_root;
-	struct list parked;	  /* its parked calls */
-	struct list lock_files;	  /* where it has POSIX locks; calls/lock.c */
-	uint32_t stuck;		  /* calls in which a driver got stuck lately */
-	uint64_t stuck_at;	  /* the last one, ns */
+	struct list parked;	/* its parked calls */
+	struct list lock_files; /* where it has POSIX locks; calls/lock.c */
+	uint32_t stuck;		/* calls in which a driver got stuck lately */
+	uint64_t stuck_at;	/* the last one, ns */
 	struct handle_table *table;
 };
 
@@ -200,11 +204,12 @@ int client_attach(int sock, struct engine *e);
 struct client *client_by_session(const uint64_t session[2]);
 extern _Atomic int client_count;
 
-/* --- calls (call.c) ---------------------------------------------------------------------------------- */
+/* --- calls (call.c)
+ * ---------------------------------------------------------------------------------- */
 
 /* What a svcd_call_ function may return besides a result. */
-#define CALL_PARK (-5000L) /* retry when the watch set with call_park_on() says so */
-#define CALL_POOL (-5001L) /* run again by a thread of the pool */
+#define CALL_PARK  (-5000L) /* retry when the watch set with call_park_on() says so */
+#define CALL_POOL  (-5001L) /* run again by a thread of the pool */
 #define CALL_BREAK (-5002L) /* the request makes no sense: throw the client out */
 #define CALL_AGAIN (-5003L) /* run again by the driver */
 
@@ -218,31 +223,31 @@ struct call {
 	uint8_t slot;
 	uint8_t cpu;
 	bool in_pool;
-	bool blocking;		/* the driver marked itself: it may get stuck */
+	bool blocking; /* the driver marked itself: it may get stuck */
 	bool timed_out;
 	_Atomic bool cancelled;
 	bool timer_set;
 	_Atomic enum call_state state;
-	uint64_t raw[6];	/* arguments as posted */
-	uint64_t extra;		/* reference to the block for redirects and the like */
-	long a[6];		/* decoded: numbers, descriptors, pointers */
-	uint32_t len[6];	/* bytes behind a pointer */
-	struct ofd *ofd[2];	/* behind the handles; references only while held */
-	int base[2];		/* directories that paths start from, or -errno */
+	uint64_t raw[6];    /* arguments as posted */
+	uint64_t extra;	    /* reference to the block for redirects and the like */
+	long a[6];	    /* decoded: numbers, descriptors, pointers */
+	uint32_t len[6];    /* bytes behind a pointer */
+	struct ofd *ofd[2]; /* behind the handles; references only while held */
+	int base[2];	    /* directories that paths start from, or -errno */
 	uint32_t base_root[2];
 	uint8_t nbases;
-	bool held;		/* the references above and one of the client are ours */
+	bool held; /* the references above and one of the client are ours */
 	/* parked */
 	struct watch *watch;
 	uint32_t events;
-	struct list parked;	/* in watch->parked */
+	struct list parked; /* in watch->parked */
 	struct list of_client;
 	struct watch *own_watch; /* an epoll set that lives for this call */
-	uint64_t deadline;	/* ns of CLOCK_MONOTONIC, 0: none */
+	uint64_t deadline;	 /* ns of CLOCK_MONOTONIC, 0: none */
 	struct list timer;
-	uint64_t done;		/* bytes transferred before it parked */
+	uint64_t done; /* bytes transferred before it parked */
 	int step;
-	int opened;		/* chdir: what comes after it has been opened */
+	int opened; /* chdir: what comes after it has been opened */
 	uint32_t opened_root;
 	/* pool */
 	struct list job;
@@ -268,20 +273,21 @@ void call_retry(struct call *);
 void call_settle_elsewhere(struct call *, long result);
 void call_cancel(struct lane *, uint32_t slot);
 /* A block named by a reference: a pointer, or NULL when it lies outside the data part. */
-void *call_in_block(struct client *, uint64_t ref, uint32_t *len);  /* in the service area */
+void *call_in_block(struct client *, uint64_t ref, uint32_t *len); /* in the service area */
 const void *call_out_block(struct client *, uint64_t ref, uint32_t *len);
 /* A private copy of a string argument (P or S): 0 or -ENAMETOOLONG. */
 long call_string(const struct call *, int i, char *buf, size_t size);
 
-/* --- parked calls (park.c) ------------------------------------------------------------------------------ */
+/* --- parked calls (park.c)
+ * ------------------------------------------------------------------------------ */
 
 struct watch {
 	struct source source;
 	struct engine *engine;
-	struct ofd *ofd;	/* NULL: a set of one call */
+	struct ofd *ofd; /* NULL: a set of one call */
 	int fd;
 	struct list parked;
-	struct watch *next;	/* of the same ofd */
+	struct watch *next; /* of the same ofd */
 	struct list grave;
 };
 
@@ -293,11 +299,12 @@ void park_remove(struct call *c);
 void park_event(struct watch *w, uint32_t events);
 void park_due(struct engine *e);
 void park_timers(struct engine *e);
-int64_t park_next_timer(struct engine *e); /* ns from now, -1: none */
-void watch_release(struct watch *w);	   /* any thread; freed by the engine */
+int64_t park_next_timer(struct engine *e);	/* ns from now, -1: none */
+void watch_release(struct watch *w);		/* any thread; freed by the engine */
 void call_deadline(struct call *c, int64_t ns); /* from now; < 0: none; once per call */
 
-/* --- engines (engine.c, turn.c) ---------------------------------------------------------------------------- */
+/* --- engines (engine.c, turn.c)
+ * ---------------------------------------------------------------------------- */
 
 #define ENGINE_EVENTS 64
 
@@ -306,29 +313,29 @@ struct engine {
 	int epoll;
 	int mail_fd;
 	struct source mailbox;
-	struct list active;	/* lanes that are polled */
+	struct list active; /* lanes that are polled */
 	struct list clients;
-	struct list dropped;	/* clients; an event of this turn may still name them */
-	struct list timers;	/* calls with a deadline, nearest first */
-	struct list due;	/* parked calls that are to be retried */
+	struct list dropped; /* clients; an event of this turn may still name them */
+	struct list timers;  /* calls with a deadline, nearest first */
+	struct list due;     /* parked calls that are to be retried */
 	struct epoll_event events[ENGINE_EVENTS];
-	int event, nevents;	/* the next one to be looked at, and how many there are */
+	int event, nevents; /* the next one to be looked at, and how many there are */
 	uint64_t turn;
 	uint32_t nparked;
 	struct list free_calls;
-	uint8_t client_cpu;	/* of the last call */
-	uint8_t cpu;		/* ours, as of the last look */
+	uint8_t client_cpu; /* of the last call */
+	uint8_t cpu;	    /* ours, as of the last look */
 	bool draining;
 
 	pthread_mutex_t mail_lock;
-	struct list mail;	/* struct mail */
-	struct list graves;	/* watches to be freed */
+	struct list mail;   /* struct mail */
+	struct list graves; /* watches to be freed */
 
 	/* turn.c: odd while the driver is in a call that may block */
 	_Atomic uint64_t turns;
-	uint64_t turns_seen;	/* watchdog */
-	int tid;		/* the driver's */
-	struct lane *in_lane;	/* the call that it is in, if turns is odd */
+	uint64_t turns_seen;  /* watchdog */
+	int tid;	      /* the driver's */
+	struct lane *in_lane; /* the call that it is in, if turns is odd */
 	uint8_t in_slot;
 	_Atomic bool awake;
 };
@@ -345,12 +352,13 @@ uint64_t now_ns(void);
 
 /* turn.c */
 extern _Thread_local struct engine *driving;
-void turn_enter(struct engine *);      /* the driver may block from here ... */
-bool turn_leave(struct engine *);      /* ... to here. False: another thread drives now */
+void turn_enter(struct engine *); /* the driver may block from here ... */
+bool turn_leave(struct engine *); /* ... to here. False: another thread drives now */
 int turn_start_watchdog(void);
 void turn_engine_awake(struct engine *);
 
-/* --- pool (pool.c) -------------------------------------------------------------------------------------------- */
+/* --- pool (pool.c)
+ * -------------------------------------------------------------------------------------------- */
 
 int pool_init(int max);
 void pool_add(struct call *);
@@ -361,11 +369,12 @@ bool pool_adopt(struct lane *, uint32_t slot, int tid);
 struct call *pool_interrupt(struct lane *, uint32_t slot);
 bool pool_interrupt_again(void); /* watchdog; true while there is somebody to interrupt */
 
-/* --- paths (walk.c) ---------------------------------------------------------------------------------------------- */
+/* --- paths (walk.c)
+ * ---------------------------------------------------------------------------------------------- */
 
 struct where {
-	int dir;	 /* directory of the last component */
-	bool close;	 /* dir is ours to close */
+	int dir;	  /* directory of the last component */
+	bool close;	  /* dir is ours to close */
 	const char *name; /* last component, "." or (with the object itself) "" */
 	uint32_t root;
 	char buf[VOS_PATH_MAX * 2];
@@ -381,7 +390,8 @@ const char *fd_name(char buf[16], int fd);
 int walk_base(struct client *cl, uint64_t base, uint32_t *root);
 long walk_redirect(struct call *c, int which, uint32_t root, const char *path);
 
-/* --- tickets (ticket.c): what a child or the next image will claim --------------------------------------------------- */
+/* --- tickets (ticket.c): what a child or the next image will claim
+ * --------------------------------------------------- */
 
 struct ticket;
 /* @keep: handles that go into it, all if NULL. By the driver. 0 or -errno. */
@@ -401,7 +411,9 @@ long token_claim(struct client *, const uint64_t id[2]);
 void locks_closed(struct client *, struct ofd *);
 void locks_drop(struct client *);
 
-/* --- chores -------------------------------------------------------------------------------------------------------------- */
+/* --- chores
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void *guard_map(int memfd, size_t size, size_t guard_off, uint32_t *guard_value);
@@ -410,11 +422,12 @@ int guard_init(void);
 void notify_ready(void);
 int random_id(uint64_t id[2]);
 
-/* --- calls of their own: svcd/calls/ ---------------------------------------------------------------------------------- */
+/* --- calls of their own: svcd/calls/
+ * ---------------------------------------------------------------------------------- */
 
 typedef long (*call_fn)(struct call *);
 #define VOS_OP(name, nr, run, ...) VOS_FN_##run(name)
-#define VOS_FN_OWN(name)    long svcd_call_##name(struct call *);
+#define VOS_FN_OWN(name)	   long svcd_call_##name(struct call *);
 #define VOS_FN_INLINE(name)
 #define VOS_FN_BLOCK(name)
 #define VOS_FN_PATH(name)

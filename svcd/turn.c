@@ -32,8 +32,8 @@ static _Atomic uint32_t watching;      /* futex: 1 while the watchdog ticks */
 /* Before an engine that has slept does anything. */
 void turn_engine_awake(struct engine *e)
 {
-	/* Sequentially consistent, as in watchdog(): either it sees that we are awake, or we see that
-	 * it has stopped watching. */
+	/* Sequentially consistent, as in watchdog(): either it sees that we are awake, or we see
+	 * that it has stopped watching. */
 	atomic_store(&e->awake, true);
 	if (!atomic_load(&watching) && !atomic_exchange(&watching, 1))
 		syscall(SYS_futex, &watching, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
@@ -50,7 +50,8 @@ bool turn_leave(struct engine *e)
 {
 	uint64_t old = entered;
 
-	/* Pairs with take_away(): one of the two wins. If we lost, another thread owns the engine. */
+	/* Pairs with take_away(): one of the two wins. If we lost, another thread owns the engine.
+	 */
 	if (atomic_compare_exchange_strong_explicit(&e->turns, &old, entered + 1,
 						    memory_order_acq_rel, memory_order_relaxed))
 		return true;

@@ -83,14 +83,15 @@ static long copy_loop(const struct end *in, const struct end *out, size_t len)
 
 static bool same_domain(uint64_t a, uint64_t b)
 {
-	return a && b && VOS_WORD_DOMAIN(a) == VOS_WORD_DOMAIN(b) && vos_current(a) && vos_current(b);
+	return a && b && VOS_WORD_DOMAIN(a) == VOS_WORD_DOMAIN(b) && vos_current(a) &&
+	       vos_current(b);
 }
 
 /* Before anything is taken from a pipe that could not be put anywhere. */
 static bool writable(long fd, uint64_t w)
 {
-	long flags = w ? vos_forward_fd(VOS_OP_fcntl, w, (const long[6]){ fd, F_GETFL }) :
-			 vos_raw2(SYS_fcntl, fd, F_GETFL);
+	long flags = w ? vos_forward_fd(VOS_OP_fcntl, w, (const long[6]){ fd, F_GETFL })
+		       : vos_raw2(SYS_fcntl, fd, F_GETFL);
 
 	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
@@ -100,7 +101,8 @@ static bool bad(uint64_t w)
 	return VOS_WORD_KIND(w) == VOS_FD_OURS;
 }
 
-/* --- sendfile ------------------------------------------------------------------------------------------- */
+/* --- sendfile
+ * ------------------------------------------------------------------------------------------- */
 
 static long sendfile_inside(uint64_t out, uint64_t in, int64_t *off, size_t len)
 {
@@ -146,14 +148,15 @@ long vos_sys_sendfile(long out, long in, long off, long len, long a4, long a5)
 	return copy_loop(&i, &o, (size_t)len);
 }
 
-/* --- copy_file_range --------------------------------------------------------------------------------------- */
+/* --- copy_file_range
+ * --------------------------------------------------------------------------------------- */
 
 static bool is_file(long fd, uint64_t w, long *err)
 {
 	struct stat st;
 
-	*err = w ? vos_forward_fd(VOS_OP_fstat, w, (const long[6]){ fd, (long)&st }) :
-		   vos_raw2(SYS_fstat, fd, (long)&st);
+	*err = w ? vos_forward_fd(VOS_OP_fstat, w, (const long[6]){ fd, (long)&st })
+		 : vos_raw2(SYS_fstat, fd, (long)&st);
 	if (*err)
 		return false;
 	*err = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
@@ -187,7 +190,8 @@ long vos_sys_copy_file_range(long in, long off_in, long out, long off_out, long 
 	return r == -ENOLINK ? -EIO : r;
 }
 
-/* --- splice: one end is a pipe, and pipes are local --------------------------------------------------------- */
+/* --- splice: one end is a pipe, and pipes are local
+ * --------------------------------------------------------- */
 
 static bool is_pipe(long fd)
 {

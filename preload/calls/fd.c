@@ -22,7 +22,8 @@ static void forget(uint64_t word)
 		break;
 	default:
 		if (vos_current(word))
-			vos_req_simple(VOS_WORD_DOMAIN(word), VOS_OP_close, VOS_WORD_HANDLE(word), 0, 0);
+			vos_req_simple(VOS_WORD_DOMAIN(word), VOS_OP_close, VOS_WORD_HANDLE(word),
+				       0, 0);
 	}
 }
 
@@ -93,7 +94,8 @@ long vos_sys_close_range(long first, long last, long flags, long a3, long a4, lo
 	return from <= hi ? range((long)from, (long)hi, flags) : 0;
 }
 
-/* --- dup -------------------------------------------------------------------------------------------- */
+/* --- dup
+ * -------------------------------------------------------------------------------------------- */
 
 /* Another handle of the same description: its word, 0 with *@err. */
 static uint64_t dup_word(uint64_t w, long *err)
@@ -205,12 +207,17 @@ long vos_sys_dup3(long fd, long to, long flags, long a3, long a4, long a5)
 	return dup_over(SYS_dup3, fd, to, flags, w, old);
 }
 
-/* --- fcntl ------------------------------------------------------------------------------------------- */
+/* --- fcntl
+ * ------------------------------------------------------------------------------------------- */
 
 static long lock_call(uint64_t w, long cmd, long arg)
 {
-	const uint64_t a[6] = { w, (uint64_t)cmd, (uint64_t)arg,
-				cmd == F_GETLK || cmd == F_OFD_GETLK ? (uint64_t)arg : 0, 0, 0 };
+	const uint64_t a[6] = { w,
+				(uint64_t)cmd,
+				(uint64_t)arg,
+				cmd == F_GETLK || cmd == F_OFD_GETLK ? (uint64_t)arg : 0,
+				0,
+				0 };
 	long r;
 
 	if (!arg)

@@ -21,9 +21,18 @@ struct type {
 	uint16_t in, out;
 };
 
-#define GET(nr, type)  { nr, 0, sizeof(type) }
-#define SET(nr, type)  { nr, sizeof(type), 0 }
-#define BOTH(nr, type) { nr, sizeof(type), sizeof(type) }
+#define GET(nr, type)               \
+	{                           \
+		nr, 0, sizeof(type) \
+	}
+#define SET(nr, type)               \
+	{                           \
+		nr, sizeof(type), 0 \
+	}
+#define BOTH(nr, type)                         \
+	{                                      \
+		nr, sizeof(type), sizeof(type) \
+	}
 
 static const struct type types[] = {
 	GET(FIONREAD, int),

@@ -17,7 +17,9 @@ static bool nofollow(uint64_t flags)
 static long open_remote(const struct vos_route *r, const struct open_how *how,
 			struct vos_redirect_buf *rd)
 {
-	const uint64_t a[6] = { r->base, (uint64_t)r->path, how->flags, how->mode, how->resolve, 0 };
+	const uint64_t a[6] = {
+		r->base, (uint64_t)r->path, how->flags, how->mode, how->resolve, 0
+	};
 	uint8_t inc;
 	long h;
 
@@ -53,7 +55,8 @@ static long do_open(long dirfd, const char *path, const struct open_how *how, bo
 			return -EACCES;
 		if (r.dom == VOS_TO_LOCAL) {
 			if (v2)
-				res = vos_raw4(SYS_openat2, r.dirfd, (long)r.path, (long)how, sizeof(*how));
+				res = vos_raw4(SYS_openat2, r.dirfd, (long)r.path, (long)how,
+					       sizeof(*how));
 			else
 				res = vos_local(SYS_openat, r.dirfd, (long)r.path, (long)how->flags,
 						(long)how->mode, 0, 0);
@@ -80,15 +83,16 @@ local:
 }
 
 /* open ignores what it does not know; openat2, which the service uses, does not. */
-#define OPEN_KNOWN                                                                                 \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |      \
-	 O_ASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC |     \
+#define OPEN_KNOWN                                                                             \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |  \
+	 O_ASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | \
 	 O_PATH | __O_TMPFILE | 0100000 /* O_LARGEFILE as the kernel has it */)
 #define PATH_KNOWN (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 static long open_flags(long dirfd, long path, long flags, long mode)
 {
-	struct open_how how = { .flags = (uint64_t)flags & (flags & O_PATH ? PATH_KNOWN : OPEN_KNOWN) };
+	struct open_how how = { .flags = (uint64_t)flags &
+					 (flags & O_PATH ? PATH_KNOWN : OPEN_KNOWN) };
 
 	if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
 		how.mode = (uint64_t)mode & 07777;
@@ -127,7 +131,8 @@ static bool newer(long how, long size)
 long vos_sys_openat2(long dirfd, long path, long how, long size, long a4, long a5)
 {
 	(void)a4, (void)a5;
-	if (!how || size < (long)sizeof(struct open_how) || newer(how, size)) /* the kernel's to judge */
+	if (!how || size < (long)sizeof(struct open_how) ||
+	    newer(how, size)) /* the kernel's to judge */
 		return vos_raw4(SYS_openat2, dirfd, path, how, size);
 	return do_open(dirfd, (const char *)path, (const struct open_how *)how, true);
 }

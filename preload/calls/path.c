@@ -16,14 +16,15 @@
 
 #define CWD AT_FDCWD
 
-/* Old form, or the kernel's own when nothing is remote: same result, and what strace users expect. */
-#define OLD(name, op, ...)                                                                         \
-	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)                  \
-	{                                                                                          \
-		vos_need_init();                                                                   \
-		if (likely(!vos_files_remote && !vos_fdtab.nremote && vos_cwd_domain < 0))         \
-			return vos_raw6(SYS_##name, a0, a1, a2, a3, a4, a5);                       \
-		return vos_forward_at(VOS_OP_##op, (const long[6]){ __VA_ARGS__ });                \
+/* Old form, or the kernel's own when nothing is remote: same result, and what strace users expect.
+ */
+#define OLD(name, op, ...)                                                                 \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)          \
+	{                                                                                  \
+		vos_need_init();                                                           \
+		if (likely(!vos_files_remote && !vos_fdtab.nremote && vos_cwd_domain < 0)) \
+			return vos_raw6(SYS_##name, a0, a1, a2, a3, a4, a5);               \
+		return vos_forward_at(VOS_OP_##op, (const long[6]){ __VA_ARGS__ });        \
 	}
 
 OLD(stat, newfstatat, CWD, a0, a1, 0)
@@ -53,7 +54,11 @@ OLD(llistxattr, llistxattr, CWD, a0, a1, a2)
 OLD(removexattr, removexattr, CWD, a0, a1)
 OLD(lremovexattr, lremovexattr, CWD, a0, a1)
 
-#define UNUSED(...) (void)(long[]){ __VA_ARGS__ }
+#define UNUSED(...)         \
+	(void)(long[])      \
+	{                   \
+		__VA_ARGS__ \
+	}
 
 long vos_sys_utime(long path, long times, long a2, long a3, long a4, long a5)
 {
@@ -97,12 +102,14 @@ long vos_sys_getdents(long fd, long p, long n, long a3, long a4, long a5)
 	return vos_fd(fd) ? -ENOSYS : vos_raw3(SYS_getdents, fd, p, n);
 }
 
-/* --- the working directory ------------------------------------------------------------------------ */
+/* --- the working directory
+ * ------------------------------------------------------------------------ */
 
 static int prefix_of_root(unsigned dom, long root)
 {
-	return root >= 0 && (uint32_t)root < vos_domain[dom].nroots ? vos_domain[dom].root_prefix[root] :
-								       -1;
+	return root >= 0 && (uint32_t)root < vos_domain[dom].nroots
+		       ? vos_domain[dom].root_prefix[root]
+		       : -1;
 }
 
 /* A successful local chdir may have ended in a prefix, by way of a symlink to its local twin. */
@@ -174,7 +181,8 @@ long vos_sys_getcwd(long buf, long size, long a2, long a3, long a4, long a5)
 	UNUSED(a2, a3, a4, a5);
 	if (likely(vos_cwd_domain < 0))
 		return vos_raw2(SYS_getcwd, buf, size);
-	r = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_CWD, vos_cwd_prefix, (char *)buf, (size_t)size);
+	r = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_CWD, vos_cwd_prefix, (char *)buf,
+			(size_t)size);
 	return r < 0 ? r : r + 1;
 }
 

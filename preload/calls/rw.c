@@ -108,7 +108,8 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 
 		while (v.n && v.iov < iov + n && !v.iov->iov_len)
 			v.iov++;
-		r = piece(word, &v, total - done, off < 0 ? off : off + (int64_t)done, flags, out, &asked);
+		r = piece(word, &v, total - done, off < 0 ? off : off + (int64_t)done, flags, out,
+			  &asked);
 		if (r <= 0)
 			break;
 		done += (size_t)r;
@@ -178,7 +179,11 @@ long vos_sys_pwrite64(long fd, long p, long n, long off, long a4, long a5)
 	return one(SYS_pwrite64, fd, p, n, off, true, true);
 }
 
-#define ARGS (const long[6]){ fd, iov, n, a3, a4, a5 }
+#define ARGS                           \
+	(const long[6])                \
+	{                              \
+		fd, iov, n, a3, a4, a5 \
+	}
 
 long vos_sys_readv(long fd, long iov, long n, long a3, long a4, long a5)
 {

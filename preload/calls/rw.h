@@ -7,9 +7,10 @@
 #include <sys/uio.h>
 
 /*
- * Move data between the program and a remote descriptor. @off: -1 for its own position; @flags: RWF_.
- * Bytes moved or -errno; raises SIGPIPE as the kernel would.
+ * Move data between the program and a remote descriptor. @off: -1 for its own position; @flags:
+ * RWF_. Bytes moved or -errno; raises SIGPIPE as the kernel would.
  */
-long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags, bool out) HIDDEN;
+long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags,
+		  bool out) HIDDEN;
 
 #endif

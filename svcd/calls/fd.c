@@ -108,9 +108,9 @@ long svcd_call_fcntl(struct call *c)
 }
 
 /*
- * ioctl: a[1] request, a[2] data in, a[3] room for data out. Which requests there are, and how large
- * their data is, is the library's typed list. A request whose data holds pointers would have the
- * kernel follow them in our memory, so the list is checked here as well.
+ * ioctl: a[1] request, a[2] data in, a[3] room for data out. Which requests there are, and how
+ * large their data is, is the library's typed list. A request whose data holds pointers would have
+ * the kernel follow them in our memory, so the list is checked here as well.
  */
 #define IOCTL_MAX 4096
 

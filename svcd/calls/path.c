@@ -130,14 +130,16 @@ long path_call(struct call *c)
 	return r;
 }
 
-/* --- open ------------------------------------------------------------------------------------------ */
+/* --- open
+ * ------------------------------------------------------------------------------------------ */
 
 static long open_resolved(int dir, const char *path, uint64_t flags, uint64_t mode,
 			  uint64_t resolve)
 {
 	/* With O_PATH openat2 takes no flag that would mean nothing. */
 	struct open_how how = { .flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
-				.mode = mode, .resolve = resolve };
+				.mode = mode,
+				.resolve = resolve };
 	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : fd;
@@ -163,7 +165,8 @@ static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32
 	if (!r) {
 		struct open_how how = { .flags = flags | O_CLOEXEC | O_NOFOLLOW |
 						 (flags & O_PATH ? 0 : O_NOCTTY),
-					.mode = (uint64_t)c->a[3], .resolve = resolve };
+					.mode = (uint64_t)c->a[3],
+					.resolve = resolve };
 
 		r = syscall(SYS_openat2, w.dir, w.name, &how, sizeof(how));
 		if (r < 0)
@@ -187,7 +190,8 @@ static long add_opened(struct call *c, int fd, uint64_t flags, uint32_t root)
 static long reopen(struct call *c, int of, uint64_t flags, uint32_t root)
 {
 	char number[16];
-	int fd = openat(proc_fds, fd_name(number, of), (int)flags | O_CLOEXEC | O_NOCTTY, (mode_t)c->a[3]);
+	int fd = openat(proc_fds, fd_name(number, of), (int)flags | O_CLOEXEC | O_NOCTTY,
+			(mode_t)c->a[3]);
 
 	return fd < 0 ? -errno : add_opened(c, fd, flags, root);
 }
@@ -226,7 +230,8 @@ long svcd_call_openat(struct call *c)
 	return add_opened(c, (int)fd, flags, root);
 }
 
-/* --- directories of the client ------------------------------------------------------------------------- */
+/* --- directories of the client
+ * ------------------------------------------------------------------------- */
 
 static long open_dir(struct call *c, uint32_t *root)
 {

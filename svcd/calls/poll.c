@@ -17,8 +17,9 @@
 
 static uint32_t epoll_bits(short events)
 {
-	return (uint32_t)(unsigned short)events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP |
-						   EPOLLRDNORM | EPOLLRDBAND | EPOLLWRNORM | EPOLLWRBAND);
+	return (uint32_t)(unsigned short)events &
+	       (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLRDNORM | EPOLLRDBAND |
+		EPOLLWRNORM | EPOLLWRBAND);
 }
 
 static long park_poll(struct call *c, const struct pollfd *p, size_t n)
@@ -28,7 +29,8 @@ static long park_poll(struct call *c, const struct pollfd *p, size_t n)
 	if (set < 0)
 		return -errno;
 	for (size_t i = 0; i < n; i++) {
-		struct epoll_event ev = { .events = epoll_bits(p[i].events), .data.u32 = (uint32_t)i };
+		struct epoll_event ev = { .events = epoll_bits(p[i].events),
+					  .data.u32 = (uint32_t)i };
 		int fd = p[i].fd;
 
 		if (fd < 0)
@@ -64,7 +66,8 @@ long svcd_call_poll(struct call *c)
 	if (!p)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		struct ofd *o = handle_ofd(c->client, *(volatile const uint64_t *)&in[i].handle, NULL);
+		struct ofd *o =
+			handle_ofd(c->client, *(volatile const uint64_t *)&in[i].handle, NULL);
 
 		/* A descriptor that is not open: poll() says POLLNVAL of a number out of range. */
 		p[i].fd = o ? o->fd : 0x7fffffff;
@@ -109,7 +112,8 @@ long svcd_call_epoll_ctl(struct call *c)
 
 	if (c->a[3])
 		memcpy(&ev, (const void *)c->a[3], sizeof(ev));
-	return epoll_ctl(c->ofd[0]->fd, (int)c->a[1], c->ofd[1]->fd, c->a[3] ? &ev : NULL) ? -errno : 0;
+	return epoll_ctl(c->ofd[0]->fd, (int)c->a[1], c->ofd[1]->fd, c->a[3] ? &ev : NULL) ? -errno
+											   : 0;
 }
 
 /* Without room for an event: wait until there is one, and leave it there. */

@@ -18,7 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The kernel takes the offset in two halves, the second unused here; -1: the file's own position. */
+/* The kernel takes the offset in two halves, the second unused here; -1: the file's own position.
+ */
 static long preadv2_raw(int fd, void *p, size_t n, int64_t off, int flags)
 {
 	struct iovec iov = { p, n };
@@ -41,8 +42,8 @@ static long read_file(struct call *c)
 			return r;
 		if (r > 0) { /* the end of the file, or of what is cached: the kernel would go on */
 			call_may_block(c);
-			long more = preadv2_raw(o->fd, p + r, len - (size_t)r, off < 0 ? off : off + r,
-						flags);
+			long more = preadv2_raw(o->fd, p + r, len - (size_t)r,
+						off < 0 ? off : off + r, flags);
 
 			return more > 0 ? r + more : r;
 		}
@@ -62,7 +63,8 @@ static long would_block(struct call *c, uint32_t events, int which, bool dontwai
 	struct ofd *o = c->ofd[0];
 	int64_t limit = atomic_load_explicit(&o->desc->timeout[which], memory_order_relaxed);
 
-	if (dontwait || atomic_load_explicit(&o->desc->nonblock, memory_order_relaxed) || c->timed_out)
+	if (dontwait || atomic_load_explicit(&o->desc->nonblock, memory_order_relaxed) ||
+	    c->timed_out)
 		return -EAGAIN;
 	if (limit)
 		call_deadline(c, limit);
@@ -92,8 +94,8 @@ static long recv_socket(struct call *c, void *p, size_t len, int flags)
 
 static long read_other(struct call *c)
 {
-	long r = c->a[3] < 0 ? read(c->ofd[0]->fd, (void *)c->a[1], (size_t)c->a[2]) :
-			       pread(c->ofd[0]->fd, (void *)c->a[1], (size_t)c->a[2], c->a[3]);
+	long r = c->a[3] < 0 ? read(c->ofd[0]->fd, (void *)c->a[1], (size_t)c->a[2])
+			     : pread(c->ofd[0]->fd, (void *)c->a[1], (size_t)c->a[2], c->a[3]);
 
 	r = r < 0 ? -errno : r;
 	return r == -EAGAIN ? would_block(c, EPOLLIN, 0, c->a[4] & RWF_NOWAIT) : r;
@@ -165,8 +167,8 @@ static long write_other(struct call *c)
 	size_t len = (size_t)c->a[2];
 
 	for (;;) {
-		long r = c->a[3] < 0 ? write(c->ofd[0]->fd, p + c->done, len - c->done) :
-				       pwrite(c->ofd[0]->fd, p, len, c->a[3]);
+		long r = c->a[3] < 0 ? write(c->ofd[0]->fd, p + c->done, len - c->done)
+				     : pwrite(c->ofd[0]->fd, p, len, c->a[3]);
 
 		r = r < 0 ? -errno : r;
 		if (r == -EAGAIN)
@@ -201,7 +203,8 @@ long svcd_call_send(struct call *c)
 			   (const void *)c->a[4], (socklen_t)c->len[4]);
 }
 
-/* --- from descriptor to descriptor ---------------------------------------------------------------- */
+/* --- from descriptor to descriptor
+ * ---------------------------------------------------------------- */
 
 #define COPY_STEP (1u << 20) /* bytes moved before the engine does something else */
 
@@ -213,7 +216,7 @@ long svcd_call_copy(struct call *c)
 
 	call_may_block(c);
 	r = copy_file_range(c->ofd[0]->fd, in < 0 ? NULL : &in, c->ofd[1]->fd,
-				 out < 0 ? NULL : &out, len, (unsigned)c->a[5]);
+			    out < 0 ? NULL : &out, len, (unsigned)c->a[5]);
 
 	return r < 0 ? -errno : r;
 }

@@ -94,9 +94,9 @@ long svcd_call_accept(struct call *c)
 }
 
 /*
- * Called again when the socket has become writable: the kernel then says how it went, and leaves the
- * socket as a blocking connect would have. Likewise for a connect that a signal has interrupted and
- * that is made again.
+ * Called again when the socket has become writable: the kernel then says how it went, and leaves
+ * the socket as a blocking connect would have. Likewise for a connect that a signal has interrupted
+ * and that is made again.
  */
 long svcd_call_connect(struct call *c)
 {
@@ -266,8 +266,8 @@ long svcd_call_recvmsg(struct call *c)
 
 /*
  * Options whose value holds an address or a descriptor: they would be looked up here, not in the
- * program. Programs for the kernel, netfilter tables, zero-copy (which would also send a block that has long
- * been given to another call), associations peeled off as new descriptors.
+ * program. Programs for the kernel, netfilter tables, zero-copy (which would also send a block that
+ * has long been given to another call), associations peeled off as new descriptors.
  */
 static bool refers_to_us(int level, int name)
 {
@@ -281,7 +281,7 @@ static bool refers_to_us(int level, int name)
 		return name >= 64 && name != 80 /* SO_ORIGINAL_DST */;
 	case SOL_IPV6:
 		return name == 64 || name == 65 || name == 68 || name == 69; /* likewise */
-	case 132: /* SOL_SCTP */
+	case 132:							     /* SOL_SCTP */
 		return true;
 	default:
 		return false;
