@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -193,6 +194,7 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 		d->nroots = 0;
 		d->inc = d->inc == 255 ? 1 : (uint8_t)(d->inc + 1);
 		vos_fd_set(bell, 0);
+		vos_raw2(SYS_shutdown, bell, SHUT_RDWR); /* wakes who sleeps in poll on it */
 		vos_raw1(SYS_close, bell);
 	}
 	unlock(&mask);

@@ -199,6 +199,8 @@ long vos_forward_fd(enum vos_op op, uint64_t word, const long a[6])
 	uint64_t b[6];
 	long r;
 
+	if (VOS_WORD_KIND(word) == VOS_FD_EPOLL && vos_ops[op].nr >= 0) /* its real one is right */
+		return vos_raw6(vos_ops[op].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (!vos_current(word) || VOS_WORD_KIND(word) == VOS_FD_OURS)
 		return vos_dead(word, false);
 	for (int i = 0; i < 6; i++)

@@ -135,11 +135,13 @@ static long cancel(struct vos_req *q)
 	struct vos_req n;
 	int s = q->slot & (VOS_SLOTS - 1);
 
-	/* On the same lane, since it is the lane's slot that is meant. */
 	if (!vos_req_begin(&n, q->dom, VOS_OP_cancel)) {
-		n.e->arg[0] = (uint64_t)s;
-		vos_req_post(&n);
-		vos_chan_wait(n.c, n.l, n.slot & (VOS_SLOTS - 1), VOS_WAIT_ALWAYS);
+		/* It is a slot of this lane that is meant: not one of a channel made since. */
+		if (n.l == q->l) {
+			n.e->arg[0] = (uint64_t)s;
+			vos_req_post(&n);
+			vos_chan_wait(n.c, n.l, n.slot & (int)(VOS_SLOTS - 1), VOS_WAIT_ALWAYS);
+		}
 		vos_req_end(&n);
 	}
 	return answer(q, vos_chan_wait(q->c, q->l, s, VOS_WAIT_ALWAYS));

@@ -63,6 +63,10 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int 
 
 	if (unlikely(r))
 		return r;
+	if (unlikely(!vos_current(word))) { /* it died, and this is the next one's channel */
+		vos_req_end(&q);
+		return -ENOLINK;
+	}
 	r = out ? vos_req_out(&q, len, 1) : vos_req_in(&q, len, 1);
 	if (unlikely(r))
 		goto end;

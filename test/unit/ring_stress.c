@@ -399,7 +399,7 @@ static void rest(void)
 
 static void *driver(void *arg)
 {
-	uint32_t quiet = 0, worked = 0, patience = 100;
+	uint64_t quiet = 0, worked = 0, patience = 100;
 
 	(void)arg;
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
@@ -411,10 +411,12 @@ static void *driver(void *arg)
 		}
 		if (service.parked && random_next(&service.seed) % 8 == 0)
 			unpark();
-		if (++quiet < patience)
+		if (++quiet < patience) {
+			__builtin_ia32_pause();
 			continue;
+		}
 		quiet = 0;
-		patience = (uint32_t)(random_next(&service.seed) % 3000);
+		patience = random_next(&service.seed) % (one_in(&service.seed, 8) ? 30 : 3000);
 		if (service.polled && !service.scan)
 			rest();
 		if (!service.polled) {
