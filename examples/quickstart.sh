@@ -250,7 +250,7 @@ start_net() {
 
 # The mount is made inside the namespace, so nobody else has it.
 start_storage() {
-	local how="mount -o loop '$work/image' '$work/disk'" what="ext4 image on a loop device"
+	local how="mount -o loop,nodev,nosuid '$work/image' '$work/disk'" what="ext4 image on a loop device"
 	mkdir "$work/disk" "$work/directory"
 	truncate -s 256M "$work/image"
 	mkfs.ext4 -q -F -E root_owner=0:0 "$work/image"

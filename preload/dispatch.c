@@ -34,6 +34,7 @@ static __attribute__((noinline)) long local_threaded(long nr, long a0, long a1, 
 
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
 	r = vos_raw(nr, a0, a1, a2, a3, a4, a5);
+	vos_refill_returns();
 	pthread_setcanceltype(old, &old);
 	return r;
 }

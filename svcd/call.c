@@ -428,8 +428,6 @@ static void call_free(struct call *c)
 	c->step = 0;
 	c->tid = 0;
 	c->ident = NULL;
-	list_add_tail(&c->job, &e->free_calls);
-	list_del(&c->job);
 	c->job.next = e->free_calls.next; /* first out next: it is in the cache */
 	c->job.prev = &e->free_calls;
 	e->free_calls.next->prev = &c->job;

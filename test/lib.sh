@@ -25,7 +25,8 @@ pass() {
 # What is known not to work yet stands in test/known-failures with its reason: it is tested and shown
 # all the same, counts as skipped, and is to be struck off the list when it passes.
 known_reason() {
-	awk -F '\t' -v name="${1%% *}" '$1 == name { print $2; exit }' "$top/test/known-failures"
+	local name=${1%% *}
+	awk -F '\t' -v name="${name%.lfs}" '$1 == name { print $2; exit }' "$top/test/known-failures"
 }
 
 fail() {

@@ -127,12 +127,9 @@ long svcd_call_recv(struct call *c)
 static long write_file(struct call *c)
 {
 	struct iovec iov = { (void *)c->a[1], (size_t)c->a[2] };
-	long r;
 
 	call_may_block(c);
-	r = pwritev2(c->ofd[0]->fd, &iov, 1, c->a[3], (int)c->a[4]);
-
-	return r < 0 ? -errno : r;
+	return sys(SYS_pwritev2, c->ofd[0]->fd, (long)&iov, 1, c->a[3], 0, (int)c->a[4]);
 }
 
 static bool is_stream(struct ofd *o)
