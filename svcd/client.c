@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -124,6 +126,15 @@ static void interrupt_calls(struct client *cl)
 }
 
 /* The last thing that the driver does for a mail or an event: it may lose its engine. */
+/* For a client that is thrown out: what the kernel would say to it if we had died. */
+static void say_dead(struct client *cl)
+{
+	_Atomic uint32_t *guard = &((struct vos_service_head *)cl->service)->guard;
+
+	atomic_fetch_or(guard, FUTEX_OWNER_DIED);
+	syscall(SYS_futex, guard, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 void client_drop(struct client *cl)
 {
 	struct engine *e = cl->engine;
@@ -136,6 +147,7 @@ void client_drop(struct client *cl)
 	if (cl->pidfd >= 0)
 		epoll_ctl(e->epoll, EPOLL_CTL_DEL, cl->pidfd, NULL);
 	shutdown(cl->sock, SHUT_RDWR);
+	say_dead(cl);
 	for (uint32_t i = 0; i < cl->nlanes; i++)
 		list_del(&cl->lane[i].active);
 	list_del(&cl->of_engine);
@@ -467,7 +479,9 @@ out:
 	if (r || !cl) {
 		answer(sock, NULL, r, why);
 		if (r)
-			log_line(4, "attach of %d refused: %s (%s)", (int)pid, why, strerror(-r));
+			/* Somebody who only looks whether we are there says nothing. */
+			log_line(r == -EPROTO ? 7 : 4, "attach of %d refused: %s (%s)", (int)pid,
+				 why, strerror(-r));
 		if (cl)
 			client_put(cl);
 		else

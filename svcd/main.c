@@ -217,6 +217,8 @@ static int listen_unix(const char *path)
 	return fd;
 }
 
+static int spare = -1; /* given up to turn a connection away when descriptors have run out */
+
 int proc_fds = -1;
 
 const char *fd_name(char buf[16], int fd)
@@ -232,6 +234,7 @@ static void confine(void)
 	proc_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc_fds < 0)
 		die("/proc/self/fd: %s", strerror(errno));
+	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	if (opt.root && (chdir(opt.root) || chroot(".") || chdir("/")))
 		die("--root %s: %s", opt.root, strerror(errno));
@@ -298,6 +301,44 @@ static void accept_all(int ep, int listener)
 
 	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
 		watch_fd(ep, fd, true);
+	if (errno != EMFILE && errno != ENFILE)
+		return;
+	close(spare);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	log_line(LOG_WARNING, "out of descriptors, a program was turned away");
+}
+
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+#define DRAIN_MS 5000
+
+static _Atomic int stopped;
+
+/* By a driver, between two calls; it does not come back. */
+static void stop_driver(struct engine *e, void *arg)
+{
+	(void)e, (void)arg;
+	atomic_fetch_add(&stopped, 1);
+	for (;;)
+		pause();
+}
+
+/* Take no more calls, and let those that run finish. */
+static void drain(void)
+{
+	const struct timespec tick = { 0, 1000000 };
+
+	for (int i = 0; i < opt.engines; i++)
+		engine_post(&engines[i], stop_driver, NULL);
+	for (int ms = 0; ms < DRAIN_MS && atomic_load(&stopped) < opt.engines; ms++)
+		nanosleep(&tick, NULL);
+	if (!pool_drain(DRAIN_MS))
+		log_line(LOG_WARNING, "ended with calls that did not finish within %d ms",
+			 DRAIN_MS);
 }
 
 /* Until SIGTERM or SIGINT. */
@@ -362,5 +403,6 @@ int main(int argc, char **argv)
 	serve(ep, sigfd);
 	if (notify_sock >= 0)
 		send(notify_sock, "STOPPING=1", 10, MSG_NOSIGNAL);
+	drain();
 	return 0;
 }

@@ -246,3 +246,19 @@ int pool_init(int max)
 		list_init(&users[i].backlog);
 	return sigaction(SIGUSR1, &sa, NULL) ? -errno : 0;
 }
+
+/* Wait until no call is queued or running, at most @ms. True if so. */
+bool pool_drain(int ms)
+{
+	const struct timespec tick = { 0, 1000000 };
+	bool busy = true;
+
+	while (busy && ms-- > 0) {
+		pthread_mutex_lock(&lock);
+		busy = !list_empty(&queue) || !list_empty(&running);
+		pthread_mutex_unlock(&lock);
+		if (busy)
+			nanosleep(&tick, NULL);
+	}
+	return !busy;
+}

@@ -325,7 +325,6 @@ struct engine {
 	struct list free_calls;
 	uint8_t client_cpu; /* of the last call */
 	uint8_t cpu;	    /* ours, as of the last look */
-	bool draining;
 
 	pthread_mutex_t mail_lock;
 	struct list mail;   /* struct mail */
@@ -361,6 +360,7 @@ void turn_engine_awake(struct engine *);
  * -------------------------------------------------------------------------------------------- */
 
 int pool_init(int max);
+bool pool_drain(int ms);
 void pool_add(struct call *);
 void pool_left(struct call *);	 /* by the thread that has it: no signals any more */
 void pool_forget(struct call *); /* likewise; its slot is free */

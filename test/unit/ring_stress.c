@@ -7,7 +7,8 @@
  *
  * Prints how often each path was taken, and fails if one never was.
  *
- *	ring_stress [--calls N] [--seed N] [--full]	N calls in all; --full: 10^8
+ *	ring_stress [--calls N] [--seed N] [--rare N] [--full]
+ * Without --calls: 8 seconds. --full: 10^8 calls, with disturbances 64 times as rare as usual.
  */
 #define _GNU_SOURCE
 #include "ring/chan.h"
@@ -30,7 +31,10 @@
 
 #define PART 64 /* bytes of data of a call, in the lane's small blocks */
 
-static uint64_t calls = 3000000, seed = 1;
+static uint64_t calls = UINT64_MAX, seed = 1;
+static double seconds = 8; /* unless calls are asked for */
+static uint64_t made;
+static uint64_t rare = 1; /* how much seldomer than usual something disturbs the fast path */
 static _Atomic bool stop;
 
 static double now(void)
@@ -145,7 +149,7 @@ static uint8_t *in_part(int s)
 /* Now and then the thread is late, or a handler runs just here. */
 static void dawdle(void)
 {
-	switch (random_next(&client_seed) % 4096) {
+	switch (random_next(&client_seed) % (4096 * rare)) {
 	case 0:
 		usleep(200); /* the driver goes to sleep */
 		break;
@@ -176,7 +180,7 @@ static void call(void)
 	e->op = VOS_OP_nop;
 	e->arg[0] = value;
 	memset(out_part(s), (int)(value & 0xff), PART);
-	if (one_in(&client_seed, 512)) {
+	if (one_in(&client_seed, 512 * rare)) {
 		took(GIVEN_BACK);
 		vos_lane_unclaim(lane, s);
 		return;
@@ -212,14 +216,17 @@ static void handler(int sig)
 
 static void *program(void *arg)
 {
+	double start = now();
 	sigset_t set;
 
 	(void)arg;
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	for (uint64_t i = 0; i < calls; i++)
+	while (made < calls && (made % 1024 || calls != UINT64_MAX || now() < start + seconds)) {
 		call();
+		made++;
+	}
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	atomic_store(&stop, true);
 	ring(&chan);
@@ -234,7 +241,7 @@ static void *signaller(void *arg)
 
 	while (!atomic_load(&stop)) {
 		pthread_kill(*to, SIGUSR1);
-		usleep(random_next(&s) % 2000);
+		usleep((useconds_t)(random_next(&s) % (2000 * rare)));
 	}
 	return NULL;
 }
@@ -319,7 +326,7 @@ static bool take(uint32_t s)
 	if (!posted(s, &state))
 		return false;
 	vos_lane_taken(state, &service.next);
-	switch (random_next(&service.seed) % 256) {
+	switch (random_next(&service.seed) % (256 * rare)) {
 	case 0 ... 3:
 		took(PARKED);
 		atomic_fetch_or_explicit(&service.busy, 1u << s, memory_order_relaxed);
@@ -461,7 +468,7 @@ static void lanes(void)
 	for (int i = 0; i < 4; i++)
 		if (i != 2)
 			pthread_join(t[i], NULL);
-	printf("lanes: %.0f calls/s\n", (double)calls / (now() - start));
+	printf("lanes: %lu calls, %.0f a second\n", made, (double)made / (now() - start));
 	for (int i = 0; i < PATHS; i++) {
 		printf("  %12lu %s\n", count[i], path_name[i]);
 		CHECK(count[i] || strstr(path_name[i], "may be none"));
@@ -483,7 +490,7 @@ static void *taker(void *arg)
 	struct vos_block b[8];
 	uint64_t empty = 0;
 
-	for (uint64_t i = 0; i < calls / 8; i++) {
+	for (uint64_t i = 0; i < made / 8; i++) {
 		int n = 0, wanted = 1 + (int)(random_next(&s) % 8);
 
 		while (n < wanted &&
@@ -510,7 +517,7 @@ static void *pusher(void *arg)
 {
 	uint32_t me = (uint32_t)(uintptr_t)arg;
 
-	for (uint64_t i = 0; i < calls / 4; i++) {
+	for (uint64_t i = 0; i < made / 4; i++) {
 		uint32_t l = (uint32_t)(i % (VOS_LANES_MAX / 4)) * 4 + me;
 
 		while (atomic_exchange(&queued[l], true))
@@ -533,7 +540,7 @@ static void four(const char *name, void *(*fn)(void *), int from)
 	if (!from) { /* we are the fourth, the one that takes */
 		uint32_t head = 0;
 
-		for (uint64_t got = 0; got < calls / 4 * 3;) {
+		for (uint64_t got = 0; got < made / 4 * 3;) {
 			int l = vos_ready_pop(&queue, &head);
 
 			if (l < 0) {
@@ -563,9 +570,11 @@ int main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--full"))
-			calls = 100000000;
+			calls = 100000000, rare = 64;
 		else if (!strcmp(argv[i], "--calls") && i + 1 < argc)
 			calls = strtoull(argv[++i], NULL, 10);
+		else if (!strcmp(argv[i], "--rare") && i + 1 < argc)
+			rare = strtoull(argv[++i], NULL, 10);
 		else if (!strcmp(argv[i], "--seed") && i + 1 < argc)
 			seed = strtoull(argv[++i], NULL, 10);
 		else
@@ -575,7 +584,7 @@ int main(int argc, char **argv)
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	lanes();
-	vos_pool_init(&pool, 0, 1 << 20);
+	vos_pool_init(&pool, 0, 1 << 18);
 	four("pool", taker, 1);
 	four("ready queue", pusher, 0);
 	return 0;
