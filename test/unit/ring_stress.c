@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The rings under load, all on one mapping in one process, so that a thread sanitizer sees both
- * sides: a program's thread with signal handlers on top of it, waiting as ring/wait.c does; a driver
- * and a pool thread that do with lane.h what svcd/engine.c and svcd/call.c do; the pool of blocks
- * and the ready queue with four threads.
+ * sides: a program's thread with signal handlers on top of it, waiting as ring/wait.c does; a
+ * driver and a pool thread that do with lane.h what svcd/engine.c and svcd/call.c do; the pool
+ * of blocks and the ready queue with four threads.
  *
  * Prints how often each path was taken, and fails if one never was.
  *
