@@ -13,6 +13,7 @@
 #include "preload/many.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
@@ -166,6 +167,29 @@ __attribute__((noinline)) long vos_ppoll(struct pollfd *p, unsigned n, int64_t n
 		return vos_raw3(SYS_poll, (long)p, n, to_ms(ns));
 	return vos_raw5(SYS_ppoll, (long)p, n, ns < 0 ? 0 : (long)&t, mask ? (long)mask->set : 0,
 			mask ? (long)mask->size : 0);
+}
+
+/* All but those that a fault of our own would raise. */
+#define BIT(sig) (1ull << ((sig)-1))
+#define HELD \
+	(~(BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGILL) | BIT(SIGFPE) | BIT(SIGTRAP) | BIT(SIGSYS)))
+
+const struct vos_mask *vos_hold_signals(struct vos_hold *h, const struct vos_mask *mask)
+{
+	const uint64_t held = HELD;
+
+	h->on = !vos_chan_confined && !vos_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&held,
+						(long)&h->before, sizeof(held));
+	if (!h->on || mask)
+		return mask;
+	h->mask = (struct vos_mask){ &h->before, sizeof(h->before) };
+	return &h->mask;
+}
+
+void vos_release_signals(const struct vos_hold *h)
+{
+	if (h->on)
+		vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&h->before, 0, sizeof(h->before));
 }
 
 /* The thread ends: no request of its may be left behind. */

@@ -28,6 +28,19 @@ struct vos_mask {
 
 #define VOS_FOREVER (-1ll)
 
+/*
+ * A wait that looks, posts and spins before it sleeps must not lose a signal whose handler runs
+ * meanwhile: the kernel's call would have ended with EINTR. So signals are held back until the
+ * sleep itself lets them in. Returns the mask to sleep with.
+ */
+struct vos_hold {
+	uint64_t before;
+	bool on;
+	struct vos_mask mask;
+};
+const struct vos_mask *vos_hold_signals(struct vos_hold *h, const struct vos_mask *mask) HIDDEN;
+void vos_release_signals(const struct vos_hold *h) HIDDEN;
+
 /* ns of CLOCK_MONOTONIC. */
 int64_t vos_now(void) HIDDEN;
 /* The deadline of a call with this timeout; VOS_FOREVER stays what it is. */

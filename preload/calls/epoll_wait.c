@@ -290,9 +290,11 @@ static long do_wait(long nr, const long a[6], int64_t ns, const struct vos_mask 
 			  .deadline = ns,
 			  .mask = mask };
 	uint64_t word = vos_fd(a[0]);
+	struct vos_hold hold;
+	long r;
 
 	if (likely(!word)) {
-		long r = wait_local(nr, a, &word);
+		r = wait_local(nr, a, &word);
 
 		if (likely(!word))
 			return r;
@@ -304,7 +306,12 @@ static long do_wait(long nr, const long a[6], int64_t ns, const struct vos_mask 
 		return -EBADF;
 	if (w.max <= 0 || w.max > INT_MAX / (int)sizeof(struct epoll_event))
 		return -EINVAL;
-	return wait_remote(&w);
+	if (!ns)
+		return wait_remote(&w);
+	w.mask = vos_hold_signals(&hold, mask);
+	r = wait_remote(&w);
+	vos_release_signals(&hold);
+	return r;
 }
 
 static int64_t from_ms(long ms)

@@ -318,6 +318,7 @@ long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *m
 	struct pollfd few[FEW + VOS_MANY_FDS];
 	uint32_t few_at[FEW];
 	struct set s = { .p = p, .n = n, .local = few, .at = few_at };
+	struct vos_hold hold;
 	size_t size = 0;
 	int only;
 	long r;
@@ -333,10 +334,14 @@ long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *m
 	}
 	sort_members(&s);
 	only = only_domain(&s);
+	hold.on = false;
+	if (ns && !s.ready)
+		mask = vos_hold_signals(&hold, mask);
 	if (only >= 0 && ns)
 		r = wait_in(&s, (unsigned)only, ns, mask);
 	else
 		r = poll_set(&s, s.ready ? 0 : ns, s.ready ? NULL : mask);
+	vos_release_signals(&hold);
 	if (size)
 		vos_call_memory_end(s.local, size);
 	return s.ready ? (long)s.ready : r < 0 ? r : 0;

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests that are right by the table in most arguments, so that svcd gets beyond decoding them.
+ */
+#define _GNU_SOURCE
+#include "test/fuzz/hostile.h"
+#include "ring/calls_table.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+static const char *const paths[] = {
+	"/",
+	".",
+	"..",
+	"",
+	"f0",
+	"f1",
+	"d/f2",
+	"d",
+	"d/../f0",
+	"fifo",
+	"loop",
+	"out",
+	"dir/..",
+	"../../../../etc/passwd",
+	"d/./../d/f2/",
+	"d//f2",
+	"fifo/",
+	"none/f0",
+	"back/f1",
+	"f0/x",
+};
+
+static const uint64_t numbers[] = {
+	0, 1, 2, 3, 4, 8, 64, 511, 512, 4095, 4096, 65535, 65536, 0x7fffffff, 0x80000000,
+	0xffffffff, 1ull << 40, INT64_MAX, 1ull << 63, UINT64_MAX, UINT64_MAX - 1,
+	UINT64_MAX - 4095,
+	/* what calls take: */
+	O_CREAT | O_RDWR, O_CREAT | O_EXCL | O_WRONLY, O_RDWR | O_NONBLOCK, O_PATH, O_DIRECTORY,
+	O_TMPFILE | O_RDWR, O_APPEND | O_WRONLY, O_TRUNC | O_RDWR, 0600, 0777, AT_EMPTY_PATH,
+	AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, LOCK_EX, LOCK_SH, LOCK_UN, LOCK_EX | LOCK_NB, F_GETFL,
+	F_SETFL, F_SETLK, F_SETLKW, F_GETLK, F_OFD_SETLKW, F_SETPIPE_SZ, F_NOTIFY, F_SETLEASE,
+	F_SETOWN, F_SETSIG, SEEK_DATA, RWF_NOWAIT, RWF_HIPRI, RWF_APPEND, AF_INET, AF_INET6,
+	AF_UNIX, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM | SOCK_NONBLOCK, SOL_SOCKET,
+	SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVBUF, SO_REUSEADDR, IPPROTO_TCP, IPPROTO_IP,
+	MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_ERRQUEUE, MSG_OOB, MSG_DONTWAIT, MSG_MORE, FIONREAD,
+	FIONBIO, EPOLL_CTL_ADD, EPOLL_CTL_MOD, 1000, 1000000, 50000000, /* ns */
+};
+
+static bool wild(const struct session *s)
+{
+	return s->wildness && !below(s->wildness);
+}
+
+static uint64_t number(void)
+{
+	return below(8) ? PICK(numbers) : random_bits();
+}
+
+static uint64_t handle(struct session *s)
+{
+	if (wild(s))
+		return below(2) ? random_bits() : VOS_HANDLE(below(64), below(4));
+	return s->handle[below(64)];
+}
+
+static uint64_t base(struct session *s)
+{
+	if (wild(s))
+		return random_bits();
+	switch (below(8)) {
+	case 0:
+		return VOS_BASE_CWD;
+	case 1:
+		return handle(s);
+	case 2:
+		return handle(s) | VOS_BASE_SELF;
+	case 3:
+		return VOS_BASE_ROOT(below(70));
+	default:
+		return VOS_BASE_ROOT(0);
+	}
+}
+
+/* Blocks: eight parts of the lane's small one, sometimes all of it or much more. */
+static uint64_t block(struct session *s, const struct vos_lane *l, bool out, uint8_t **p,
+		      uint32_t *len)
+{
+	uint32_t start = out ? (uint32_t)VOS_PROGRAM_DATA : (uint32_t)VOS_SERVICE_DATA(s->c.nlanes);
+	uint32_t off = start + l->index * VOS_SMALL + (uint32_t)below(8) * (VOS_SMALL / 8);
+
+	*len = VOS_SMALL / 8;
+	switch (below(16)) {
+	case 0:
+		*len = 0;
+		break;
+	case 1:
+		*len = (uint32_t)below(VOS_SMALL);
+		break;
+	case 2:
+		off = start;
+		*len = (uint32_t)VOS_DATA_SIZE(s->c.nlanes, s->c.pool);
+		break;
+	}
+	*p = (out ? s->c.program : s->c.service) + off;
+	if (!wild(s))
+		return VOS_REF(off, *len);
+	switch (below(4)) {
+	case 0:
+		return VOS_REF_NULL;
+	case 1:
+		return VOS_REF(off, number());
+	case 2:
+		return VOS_REF(number(), *len);
+	default:
+		return random_bits();
+	}
+}
+
+static void fill_string(uint8_t *p, uint32_t len, bool absolute)
+{
+	const char *path = PICK(paths);
+
+	if (!len)
+		return;
+	if (!below(16)) { /* one that does not end, or is long */
+		memset(p, 'a', len);
+		p[len - 1] = (uint8_t)below(2);
+		return;
+	}
+	p[0] = 0;
+	if (absolute && len > 1)
+		strcpy((char *)p, "/");
+	if (strlen(path) + 2 < len)
+		strcat((char *)p, path);
+}
+
+/* Structures of the calls that take some: addresses, poll sets, messages. */
+static void fill_data(struct session *s, uint16_t op, uint8_t *p, uint32_t len)
+{
+	if (len > VOS_SMALL)
+		len = VOS_SMALL;
+	for (uint32_t i = 0; i + 8 <= len; i += 8) {
+		uint64_t v = below(4) ? number() & 0xff : random_bits();
+
+		memcpy(p + i, &v, 8);
+	}
+	if (op == VOS_OP_poll)
+		for (uint32_t i = 0; i + sizeof(struct vos_pollfd) <= len;
+		     i += sizeof(struct vos_pollfd))
+			*(struct vos_pollfd *)(p + i) =
+				(struct vos_pollfd){ handle(s), (int16_t)number(), 0, 0 };
+	if (op == VOS_OP_sendmsg && len >= sizeof(struct vos_msg) && below(4))
+		*(struct vos_msg *)p = (struct vos_msg){
+			(uint32_t)below(40), (uint32_t)below(64), (uint32_t)below(len), 0, 0, 0
+		};
+	if (op == VOS_OP_bind || op == VOS_OP_connect || op == VOS_OP_send) {
+		struct sockaddr_in sa = { .sin_family = below(8) ? AF_INET : (sa_family_t)number(),
+					  .sin_port = (in_port_t)below(64),
+					  .sin_addr = { htonl(INADDR_LOOPBACK) } };
+
+		memcpy(p, &sa, len < sizeof(sa) ? len : sizeof(sa));
+	}
+}
+
+static uint64_t argument(struct session *s, const struct vos_lane *l, uint16_t op, vos_arg_t arg)
+{
+	enum vos_kind kind = VOS_ARG_KIND(arg);
+	uint64_t ref;
+	uint32_t len;
+	uint8_t *p;
+
+	switch (kind) {
+	case VOS_K_H:
+		return handle(s);
+	case VOS_K_A:
+		return base(s);
+	case VOS_K_O:
+	case VOS_K_OF:
+		return block(s, l, false, &p, &len);
+	case VOS_K_P:
+	case VOS_K_S:
+	case VOS_K_I:
+	case VOS_K_IF:
+		ref = block(s, l, true, &p, &len);
+		if (kind == VOS_K_P || kind == VOS_K_S)
+			fill_string(p, len, op == VOS_OP_root);
+		else
+			fill_data(s, op, p, len);
+		return ref;
+	default:
+		return number();
+	}
+}
+
+void random_request(struct session *s, const struct vos_lane *l, struct vos_entry *e)
+{
+	/* Those that others start from come often. */
+	static const uint16_t starters[] = { VOS_OP_root,   VOS_OP_openat,	 VOS_OP_openat,
+					     VOS_OP_socket, VOS_OP_epoll_create, VOS_OP_dup };
+	uint16_t op = below(3) ? (uint16_t)below(VOS_NOPS) : PICK(starters);
+	uint8_t *p;
+	uint32_t len;
+
+	e->op = op;
+	e->cpu = (uint8_t)random_bits();
+	e->result = (int64_t)block(s, l, false, &p, &len);
+	for (int i = 0; i < 6; i++)
+		e->arg[i] = argument(s, l, op, vos_ops[op].arg[i]);
+	if (wild(s))
+		e->op = (uint16_t)random_bits();
+	if (wild(s))
+		e->arg[below(6)] = random_bits();
+}
+
+void note_answer(struct session *s, uint16_t op, int64_t result)
+{
+	switch (op) {
+	case VOS_OP_openat:
+	case VOS_OP_socket:
+	case VOS_OP_accept:
+	case VOS_OP_dup:
+	case VOS_OP_claim:
+	case VOS_OP_epoll_create:
+		if (result >= 0)
+			s->handle[below(64)] = (uint64_t)result;
+	}
+}
