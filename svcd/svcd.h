@@ -102,6 +102,7 @@ struct ofd {
 	_Atomic bool path;	    /* O_PATH */
 	bool no_nowait;		    /* the file system knows no RWF_NOWAIT */
 	struct watch *watches;	    /* one per engine that has parked a call on it; under lock */
+	struct token *token;	    /* what stands for it elsewhere; under the lock of tickets */
 	pthread_mutex_t lock;
 };
 

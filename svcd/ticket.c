@@ -400,20 +400,29 @@ bool ticket_any(void)
 
 long token_make(struct client *cl, struct ofd *o, uint32_t root, uint64_t id[2])
 {
-	struct token *t = calloc(1, sizeof(*t));
+	struct token *t;
+	long r = 0;
 
 	(void)cl;
-	if (!t || random_id(t->id)) {
-		free(t);
-		return -ENOMEM;
+	pthread_mutex_lock(&lock);
+	/* One for each description: two would keep it alive for each other. */
+	t = o->token;
+	if (!t) {
+		t = calloc(1, sizeof(*t));
+		if (!t || random_id(t->id)) {
+			free(t);
+			r = -ENOMEM;
+			goto out;
+		}
+		t->ofd = ofd_get(o);
+		o->token = t;
+		list_add_tail(&t->list, &tokens);
 	}
-	t->ofd = ofd_get(o);
 	t->root = root;
 	memcpy(id, t->id, sizeof(t->id));
-	pthread_mutex_lock(&lock);
-	list_add_tail(&t->list, &tokens);
+out:
 	pthread_mutex_unlock(&lock);
-	return 0;
+	return r;
 }
 
 long token_claim(struct client *cl, const uint64_t id[2])

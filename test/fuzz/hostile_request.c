@@ -90,20 +90,22 @@ static uint64_t base(struct session *s)
 	}
 }
 
-/* Blocks: eight parts of the lane's small one, sometimes all of it or much more. */
-static uint64_t block(struct session *s, const struct vos_lane *l, bool out, uint8_t **p,
+#define PART (VOS_SMALL / 4)
+
+/* Blocks: parts of the lane's small one; of any length where that is allowed. */
+static uint64_t block(struct session *s, const struct vos_lane *l, bool out, bool any, uint8_t **p,
 		      uint32_t *len)
 {
 	uint32_t start = out ? (uint32_t)VOS_PROGRAM_DATA : (uint32_t)VOS_SERVICE_DATA(s->c.nlanes);
-	uint32_t off = start + l->index * VOS_SMALL + (uint32_t)below(8) * (VOS_SMALL / 8);
+	uint32_t off = start + l->index * VOS_SMALL + (uint32_t)below(4) * PART;
 
-	*len = VOS_SMALL / 8;
-	switch (below(16)) {
+	*len = PART;
+	switch (any || wild(s) ? below(16) : 16) {
 	case 0:
 		*len = 0;
 		break;
 	case 1:
-		*len = (uint32_t)below(VOS_SMALL);
+		*len = (uint32_t)below(PART);
 		break;
 	case 2:
 		off = start;
@@ -125,7 +127,7 @@ static uint64_t block(struct session *s, const struct vos_lane *l, bool out, uin
 	}
 }
 
-static void fill_string(uint8_t *p, uint32_t len, bool absolute)
+static void fill_string(struct session *s, uint8_t *p, uint32_t len, bool absolute)
 {
 	const char *path = PICK(paths);
 
@@ -133,7 +135,7 @@ static void fill_string(uint8_t *p, uint32_t len, bool absolute)
 		return;
 	if (!below(16)) { /* one that does not end, or is long */
 		memset(p, 'a', len);
-		p[len - 1] = (uint8_t)below(2);
+		p[len - 1] = wild(s);
 		return;
 	}
 	p[0] = 0;
@@ -158,21 +160,83 @@ static void fill_data(struct session *s, uint16_t op, uint8_t *p, uint32_t len)
 		     i += sizeof(struct vos_pollfd))
 			*(struct vos_pollfd *)(p + i) =
 				(struct vos_pollfd){ handle(s), (int16_t)number(), 0, 0 };
-	if (op == VOS_OP_sendmsg && len >= sizeof(struct vos_msg) && below(4))
+	if (op == VOS_OP_sendmsg && len >= sizeof(struct vos_msg) && !wild(s))
 		*(struct vos_msg *)p = (struct vos_msg){
-			(uint32_t)below(40), (uint32_t)below(64), (uint32_t)below(len), 0, 0, 0
+			(uint32_t)below(40), (uint32_t)below(64), (uint32_t)below(len / 2), 0, 0, 0
 		};
+	if (op == VOS_OP_fcntl_lock && len >= sizeof(struct flock))
+		*(struct flock *)p = (struct flock){ .l_type = (short)below(3),
+						     .l_start = (off_t)below(4),
+						     .l_len = (off_t)below(4) };
 	if (op == VOS_OP_bind || op == VOS_OP_connect || op == VOS_OP_send) {
 		struct sockaddr_in sa = { .sin_family = below(8) ? AF_INET : (sa_family_t)number(),
-					  .sin_port = (in_port_t)below(64),
+					  .sin_port = htons((uint16_t)(5000 + below(3))),
 					  .sin_addr = { htonl(INADDR_LOOPBACK) } };
 
 		memcpy(p, &sa, len < sizeof(sa) ? len : sizeof(sa));
 	}
 }
 
-static uint64_t argument(struct session *s, const struct vos_lane *l, uint16_t op, vos_arg_t arg)
+#define USUAL(...) PICK(((const uint64_t[]){ __VA_ARGS__ }))
+
+/* Numbers with which a call has a chance. */
+static uint64_t usual(uint16_t op, int i)
 {
+	switch (op << 3 | i) {
+	case VOS_OP_openat << 3 | 2:
+		return USUAL(O_RDWR, O_RDWR, O_RDONLY, O_WRONLY, O_RDWR | O_CREAT,
+			     O_RDWR | O_NONBLOCK, O_PATH);
+	case VOS_OP_openat << 3 | 4:
+	case VOS_OP_socket << 3 | 2:
+	case VOS_OP_read << 3 | 4:
+	case VOS_OP_write << 3 | 4:
+	case VOS_OP_accept << 3 | 3:
+	case VOS_OP_cancel << 3:
+		return USUAL(0, 0, 0, 1);
+	case VOS_OP_socket << 3:
+		return USUAL(AF_INET, AF_INET, AF_INET6);
+	case VOS_OP_socket << 3 | 1:
+		return USUAL(SOCK_STREAM, SOCK_STREAM, SOCK_DGRAM, SOCK_STREAM | SOCK_NONBLOCK);
+	case VOS_OP_read << 3 | 3:
+	case VOS_OP_write << 3 | 3:
+	case VOS_OP_sendfile << 3 | 2:
+		return USUAL(UINT64_MAX, UINT64_MAX, 0, 100);
+	case VOS_OP_recv << 3 | 3:
+	case VOS_OP_send << 3 | 3:
+	case VOS_OP_sendmsg << 3 | 3:
+	case VOS_OP_recvmsg << 3 | 3:
+		return USUAL(0, 0, 0, MSG_PEEK, MSG_WAITALL, MSG_DONTWAIT, MSG_TRUNC);
+	case VOS_OP_recvmsg << 3 | 4:
+	case VOS_OP_recvmsg << 3 | 5:
+		return USUAL(0, 16, 64, 200);
+	case VOS_OP_poll << 3 | 3:
+	case VOS_OP_epoll_wait << 3 | 3:
+		return USUAL(0, 1000000, 5000000, UINT64_MAX);
+	case VOS_OP_epoll_ctl << 3 | 1:
+		return USUAL(EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL);
+	case VOS_OP_fcntl_lock << 3 | 1:
+		return USUAL(F_SETLK, F_SETLKW, F_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK);
+	case VOS_OP_setsockopt << 3 | 1:
+	case VOS_OP_getsockopt << 3 | 1:
+		return USUAL(SOL_SOCKET, SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP);
+	case VOS_OP_setsockopt << 3 | 2:
+		return USUAL(SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, SO_SNDBUF, 1, 2, 3, 5);
+	case VOS_OP_copy << 3 | 1:
+	case VOS_OP_copy << 3 | 3:
+		return USUAL(UINT64_MAX, 0, 10);
+	case VOS_OP_copy << 3 | 4:
+	case VOS_OP_sendfile << 3 | 3:
+		return USUAL(1, 1000, 100000);
+	case VOS_OP_copy << 3 | 5:
+		return 0;
+	default:
+		return number();
+	}
+}
+
+static uint64_t argument(struct session *s, const struct vos_lane *l, uint16_t op, int i)
+{
+	vos_arg_t arg = vos_ops[op].arg[i];
 	enum vos_kind kind = VOS_ARG_KIND(arg);
 	uint64_t ref;
 	uint32_t len;
@@ -185,36 +249,39 @@ static uint64_t argument(struct session *s, const struct vos_lane *l, uint16_t o
 		return base(s);
 	case VOS_K_O:
 	case VOS_K_OF:
-		return block(s, l, false, &p, &len);
+		return block(s, l, false, kind == VOS_K_O && op != VOS_OP_poll, &p, &len);
 	case VOS_K_P:
 	case VOS_K_S:
 	case VOS_K_I:
 	case VOS_K_IF:
-		ref = block(s, l, true, &p, &len);
+		ref = block(s, l, true, kind == VOS_K_I && op != VOS_OP_sendmsg, &p, &len);
 		if (kind == VOS_K_P || kind == VOS_K_S)
-			fill_string(p, len, op == VOS_OP_root);
+			fill_string(s, p, len, op == VOS_OP_root);
 		else
 			fill_data(s, op, p, len);
 		return ref;
 	default:
-		return number();
+		return below(8) || (op == VOS_OP_recvmsg && !wild(s)) ? usual(op, i) : number();
 	}
 }
 
 void random_request(struct session *s, const struct vos_lane *l, struct vos_entry *e)
 {
 	/* Those that others start from come often. */
-	static const uint16_t starters[] = { VOS_OP_root,   VOS_OP_openat,	 VOS_OP_openat,
-					     VOS_OP_socket, VOS_OP_epoll_create, VOS_OP_dup };
+	static const uint16_t starters[] = {
+		VOS_OP_root,	VOS_OP_openat,	     VOS_OP_openat, VOS_OP_socket,
+		VOS_OP_socket,	VOS_OP_epoll_create, VOS_OP_bind,   VOS_OP_listen,
+		VOS_OP_connect, VOS_OP_accept,	     VOS_OP_dup,
+	};
 	uint16_t op = below(3) ? (uint16_t)below(VOS_NOPS) : PICK(starters);
 	uint8_t *p;
 	uint32_t len;
 
 	e->op = op;
 	e->cpu = (uint8_t)random_bits();
-	e->result = (int64_t)block(s, l, false, &p, &len);
+	e->result = (int64_t)block(s, l, false, false, &p, &len);
 	for (int i = 0; i < 6; i++)
-		e->arg[i] = argument(s, l, op, vos_ops[op].arg[i]);
+		e->arg[i] = argument(s, l, op, i);
 	if (wild(s))
 		e->op = (uint16_t)random_bits();
 	if (wild(s))

@@ -57,7 +57,7 @@ done
 
 export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:handle_abort=0:allocator_may_return_null=1
 export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
+export TSAN_OPTIONS=exitcode=66:report_thread_leaks=0
 ulimit -c 0
 "$build/svcd/svcd" --domain fuzz --listen "unix:$work/sock" --root "$work/root" \
 	--engines "${ENGINES:-1}" >"$work/out" 2>"$work/log" &
@@ -98,7 +98,8 @@ on_exit "end_process $honest"
 hostiles=()
 if [ "$hostile" = yes ]; then
 	for i in 1 2; do
-		"$build/test/fuzz/svcd_hostile" "$work/sock" "$seconds" "$((seed * 1000 + i * 100000))" $nobody \
+		# Its own races are what it is for.
+		TSAN_OPTIONS=report_bugs=0 "$build/test/fuzz/svcd_hostile" "$work/sock" "$seconds" "$((seed * 1000 + i * 100000))" $nobody \
 			>"$work/hostile.$i" 2>&1 &
 		hostiles+=($!)
 		on_exit "end_process $!"
