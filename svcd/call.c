@@ -132,7 +132,7 @@ static long decode_out(struct call *c, int i, enum vos_kind kind, uint16_t arg)
 {
 	const void *p = call_out_block(c->client, c->raw[i], &c->len[i]);
 
-	if (!p)
+	if (!p || c->len[i] > VOS_IO_MAX)
 		return CALL_BREAK;
 	c->a[i] = (long)p;
 	switch (kind) {
@@ -151,7 +151,7 @@ static long decode_in(struct call *c, int i, enum vos_kind kind, uint16_t arg)
 {
 	void *p = call_in_block(c->client, c->raw[i], &c->len[i]);
 
-	if (!p)
+	if (!p || c->len[i] > VOS_IO_MAX)
 		return CALL_BREAK;
 	c->a[i] = (long)p;
 	if (kind == VOS_K_OF)
@@ -392,6 +392,8 @@ void call_retry(struct call *c)
 	settle(c, r);
 }
 
+static void complete(struct lane *l, uint32_t slot, long result);
+
 static struct call *call_new(struct engine *e)
 {
 	struct call *c;
@@ -443,7 +445,7 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 	vos_lane_taken(state, &l->next);
 	l->last = e->turn;
 	if (!c) {
-		vos_entry_complete(&l->slot[slot], -ENOMEM);
+		complete(l, slot, -ENOMEM);
 		return;
 	}
 	/* The one copy: what is checked below is what is used. */
@@ -470,8 +472,7 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 	settle(c, r);
 }
 
-/* --- the end
- * ----------------------------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------------------------- */
 
 void call_hold(struct call *c)
 {
@@ -504,15 +505,17 @@ static void release(struct call *c)
 	client_put(c->client);
 }
 
-static void wake(struct call *c, struct vos_entry *entry, uint32_t how)
+static void complete(struct lane *l, uint32_t slot, long result)
 {
+	struct vos_entry *entry = &l->slot[slot];
+	uint32_t how = vos_entry_complete(entry, result);
 	const uint8_t one = 1;
 
 	if (how & VOS_WAIT_FUTEX)
 		syscall(SYS_futex, &entry->state, FUTEX_WAKE, 1, NULL, NULL, 0);
 	/* Not write(): what the program gave us might block, or not be a socket at all. */
 	if (how & VOS_WAIT_FD) {
-		int fd = atomic_load_explicit(&c->lane->wake_fd, memory_order_acquire);
+		int fd = atomic_load_explicit(&l->wake_fd, memory_order_acquire);
 
 		if (fd >= 0)
 			send(fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -556,12 +559,7 @@ static void forget(struct call *c)
 /* By whatever thread has the call. */
 void call_finish(struct call *c, long result)
 {
-	struct vos_entry *entry = &c->lane->slot[c->slot];
-	uint32_t how;
-
-	how = vos_entry_complete(entry, result);
-	if (how)
-		wake(c, entry, how);
+	complete(c->lane, c->slot, result);
 	if (c->held)
 		forget(c);
 	release(c);

@@ -125,7 +125,6 @@ static void interrupt_calls(struct client *cl)
 				pool_interrupt(&cl->lane[i], s);
 }
 
-/* The last thing that the driver does for a mail or an event: it may lose its engine. */
 /* For a client that is thrown out: what the kernel would say to it if we had died. */
 static void say_dead(struct client *cl)
 {
@@ -135,6 +134,7 @@ static void say_dead(struct client *cl)
 	syscall(SYS_futex, guard, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+/* The last thing that the driver does for a mail or an event: it may lose its engine. */
 void client_drop(struct client *cl)
 {
 	struct engine *e = cl->engine;

@@ -92,7 +92,12 @@ static void bury(struct engine *e)
 		struct client *cl = list_entry(e->dropped.next, struct client, of_engine);
 
 		list_del(&cl->of_engine);
+		/* What is still in its connection may block when it is closed. */
+		e->in_lane = NULL;
+		turn_enter(e);
 		client_put(cl);
+		if (!turn_leave(e))
+			return;
 	}
 	list_init(&dead);
 	pthread_mutex_lock(&e->mail_lock);
@@ -432,6 +437,7 @@ static void *engine_thread(void *arg)
 {
 	ident_thread_init();
 	engine_drive(arg);
+	ident_thread_exit();
 	return NULL;
 }
 

@@ -107,9 +107,11 @@ static uint64_t block(struct session *s, const struct vos_lane *l, bool out, boo
 	case 1:
 		*len = (uint32_t)below(PART);
 		break;
-	case 2:
+	case 2: /* as much as one request may carry */
 		off = start;
 		*len = (uint32_t)VOS_DATA_SIZE(s->c.nlanes, s->c.pool);
+		if (*len > VOS_IO_MAX)
+			*len = VOS_IO_MAX;
 		break;
 	}
 	*p = (out ? s->c.program : s->c.service) + off;

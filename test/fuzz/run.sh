@@ -17,11 +17,12 @@ only=${only:-}
 
 [ "$(id -u)" = 0 ] || die "must be run as root: it acts for several users, in name spaces of its own"
 if [ "${FUZZ_INSIDE:-}" != yes ]; then
+	mkdir -p "$build"
 	build=$build/fuzz-${sanitize%%,*}
 	[ -e "$build/build.ninja" ] || meson setup "$build" "$top" -Db_sanitize="$sanitize" \
-		-Db_lundef=false >"$build.log" 2>&1 || { cat "$build.log" && exit 1; }
+		-Db_lundef=false >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
 	meson compile -C "$build" svcd:executable svcd_honest svcd_hostile >"$build.log" 2>&1 ||
-		{ cat "$build.log" && exit 1; }
+		{ cat "$build.log"; exit 1; }
 	FUZZ_INSIDE=yes exec unshare --net --mount --propagation private \
 		bash "$0" "$build" "$seconds" "$seed"
 fi
