@@ -19,7 +19,7 @@
 #include <time.h>
 
 #define LANES 256u
-#define POOL  (4u << 20)
+#define POOL  VOS_POOL_MAX
 
 struct vos_config vos_config;
 struct vos_domain vos_domain[VOS_MAX_DOMAINS];

@@ -71,13 +71,13 @@ static long take_block(struct vos_pool *pool, bool *used, uint32_t small, size_t
 		return -EINVAL;
 	if (want <= VOS_SMALL && !*used) {
 		*used = true;
-		*b = (struct vos_block){ small, VOS_SMALL, -1 };
+		*b = (struct vos_block){ .off = small, .size = VOS_SMALL, .nr = -1 };
 		return 0;
 	}
 	while (vos_pool_get(pool, (uint32_t)want, (uint32_t)min, b)) {
 		if (min <= VOS_SMALL && !*used) {
 			*used = true;
-			*b = (struct vos_block){ small, VOS_SMALL, -1 };
+			*b = (struct vos_block){ .off = small, .size = VOS_SMALL, .nr = -1 };
 			return 0;
 		}
 		vos_raw0(SYS_sched_yield); /* all in use: others give theirs back */
@@ -102,6 +102,22 @@ long vos_req_in(struct vos_req *q, size_t want, size_t min)
 
 	q->l->held[q->slot].in = q->in;
 	return r;
+}
+
+long vos_req_room(struct vos_req *q, int arg, size_t *len, size_t min)
+{
+	long r;
+
+	q->e->arg[arg] = VOS_REF_NULL;
+	if (*len <= VOS_INLINE)
+		return 0;
+	r = vos_req_in(q, *len, min);
+	if (r)
+		return r;
+	if (*len > q->in.size)
+		*len = q->in.size;
+	q->e->arg[arg] = VOS_REF(q->in.off, *len);
+	return 0;
 }
 
 static void give_block(struct vos_pool *pool, bool *used, struct vos_block *b)

@@ -142,9 +142,22 @@ static inline uint8_t *vos_req_out_ptr(const struct vos_req *q)
 {
 	return q->c->program + q->out.off;
 }
+/*
+ * Room for data that comes in, for an argument of kind OE: in the entry itself if that has enough
+ * of it. *@len: bytes asked for; on return, what there is room for. At least @min, at most
+ * VOS_IO_MAX. 0 or -errno.
+ */
+long vos_req_room(struct vos_req *q, int arg, size_t *len, size_t min) HIDDEN;
+
 static inline uint8_t *vos_req_in_ptr(const struct vos_req *q)
 {
 	return q->c->service + q->in.off;
+}
+
+/* Where what there was vos_req_room() for has come. */
+static inline const uint8_t *vos_req_came(const struct vos_req *q)
+{
+	return q->in.size ? vos_req_in_ptr(q) : (const uint8_t *)q->e->arg;
 }
 /* Post and wait: the result, -EINTR (cancelled for a signal), or -ENOLINK (the service died). */
 long vos_req_run(struct vos_req *q, enum vos_wait how) HIDDEN;

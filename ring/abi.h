@@ -74,6 +74,9 @@ _Static_assert(sizeof(struct vos_entry) == VOS_LINE, "an entry is one cache line
 _Static_assert(offsetof(struct vos_entry, result) == 8, "layout is ABI");
 _Static_assert(offsetof(struct vos_entry, arg) == 16, "layout is ABI");
 
+/* Data of at most so many bytes can come back in arg: no other line has to move. */
+#define VOS_INLINE ((uint32_t)sizeof(((struct vos_entry *)0)->arg))
+
 /* Answer of a path call: the path left the domain; the block named by the request says where to. */
 #define VOS_REDIRECT (-4096)
 

@@ -30,6 +30,7 @@ enum vos_kind {
 	VOS_K_S,
 	VOS_K_I,
 	VOS_K_O,
+	VOS_K_OE,
 	VOS_K_IF,
 	VOS_K_OF,
 };
@@ -47,6 +48,7 @@ typedef uint32_t vos_arg_t;
 #define VOS_A_S	    VOS_K_S
 #define VOS_A_I(n)  (VOS_K_I | (n) << 8)
 #define VOS_A_O(n)  (VOS_K_O | (n) << 8)
+#define VOS_A_OE(n) (VOS_K_OE | (n) << 8)
 #define VOS_A_IF(n) (VOS_K_IF | (n) << 8)
 #define VOS_A_OF(n) (VOS_K_OF | (n) << 8)
 

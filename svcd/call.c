@@ -160,6 +160,17 @@ static long decode_in(struct call *c, int i, enum vos_kind kind, uint16_t arg)
 	return 0;
 }
 
+/* No block: the answer is to be in the entry. */
+static long decode_small(struct call *c, int i, uint16_t arg)
+{
+	if (c->raw[arg] > VOS_INLINE)
+		return CALL_BREAK;
+	memset(c->small, 0, sizeof(c->small)); /* another client's, perhaps */
+	c->nsmall = (uint8_t)c->raw[arg];
+	c->a[i] = (long)c->small;
+	return 0;
+}
+
 static long decode_handle(struct call *c, int i)
 {
 	int n = c->ofd[0] ? 1 : 0;
@@ -203,11 +214,13 @@ static long decode(struct call *c)
 			r = decode_handle(c, i);
 		} else if (kind == VOS_K_A) {
 			r = decode_base(c, i);
+		} else if (kind == VOS_K_OE && c->raw[i] == VOS_REF_NULL) {
+			r = decode_small(c, i, p->step[k].arg);
 		} else if (c->raw[i] == VOS_REF_NULL) {
 			c->a[i] = 0;
 			c->len[i] = 0;
 			r = kind == VOS_K_P || kind == VOS_K_S ? CALL_BREAK : 0;
-		} else if (kind == VOS_K_O || kind == VOS_K_OF) {
+		} else if (kind == VOS_K_O || kind == VOS_K_OE || kind == VOS_K_OF) {
 			r = decode_in(c, i, kind, p->step[k].arg);
 		} else {
 			r = decode_out(c, i, kind, p->step[k].arg);
@@ -268,31 +281,43 @@ long call_run(struct call *c)
 	}
 }
 
-/*
- * From here on the call may block. The driver marks itself, so that it can be replaced; whoever
- * takes over must not free what the call uses, nor take its entry again.
- */
+/* From here on the call may block. The driver marks itself, so that it can be replaced ... */
 void call_may_block(struct call *c)
 {
 	if (c->blocking || !driving)
 		return;
-	call_hold(c);
 	c->blocking = true;
-	c->tid = driving->tid;
-	driving->in_lane = c->lane;
-	driving->in_slot = c->slot;
+	driving->in_call = c;
 	turn_enter(driving);
 }
 
 /* ... until here. False: what follows is the driver's, and we are not the driver (any more). */
 bool call_blocked(struct call *c)
 {
-	if (c->blocking) {
-		c->blocking = false;
-		if (turn_leave(driving))
-			c->tid = 0;
-	}
-	return driving;
+	if (!c->blocking)
+		return driving;
+	c->blocking = false;
+	if (turn_leave(driving))
+		return true;
+	/* Acquire: pairs with call_adopt(). It is about to, if it has not yet. */
+	while (!atomic_load_explicit(&c->adopted, memory_order_acquire))
+		usleep(50);
+	return false;
+}
+
+/*
+ * By the driver that takes over from the one that is stuck in @c, before it does anything else:
+ * what the call uses must not be freed, nor its entry taken again. Done only now, since a call that
+ * gets nobody stuck needs none of it.
+ */
+void call_adopt(struct call *c, int tid)
+{
+	c->client->stuck++;
+	c->client->stuck_at = now_ns();
+	call_hold(c);
+	pool_adopt(c, tid);
+	/* Release: all this is seen by the one that was stuck. Pairs with call_blocked(). */
+	atomic_store_explicit(&c->adopted, true, memory_order_release);
 }
 
 /*
@@ -421,8 +446,8 @@ static void call_free(struct call *c)
 		free(c);
 		return;
 	}
-	c->in_pool = c->timed_out = c->cancelled = c->held = false;
-	c->nbases = 0;
+	c->in_pool = c->timed_out = c->cancelled = c->held = c->adopted = false;
+	c->nbases = c->nsmall = 0;
 	c->state = CALL_RUNNING;
 	c->ofd[0] = c->ofd[1] = NULL;
 	c->watch = c->own_watch = NULL;
@@ -556,9 +581,19 @@ static void forget(struct call *c)
 		usleep(1000);
 }
 
+static void answer_small(struct call *c, long result)
+{
+	struct vos_entry *e = &c->lane->slot[c->slot];
+
+	for (long i = 0; i * 8 < result && i * 8 < c->nsmall; i++)
+		e->arg[i] = c->small[i];
+}
+
 /* By whatever thread has the call. */
 void call_finish(struct call *c, long result)
 {
+	if (c->nsmall)
+		answer_small(c, result);
 	complete(c->lane, c->slot, result);
 	if (c->held)
 		forget(c);

@@ -159,7 +159,7 @@ void client_drop(struct client *cl)
 	/* Freed after this turn. That takes its reference, so we need one. */
 	list_add_tail(&cl->of_engine, &e->dropped);
 	client_get(cl);
-	e->in_lane = NULL;
+	e->in_call = NULL;
 	turn_enter(e);
 	locks_drop(cl);
 	close_handles(cl); /* may be many */

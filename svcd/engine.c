@@ -93,7 +93,7 @@ static void bury(struct engine *e)
 
 		list_del(&cl->of_engine);
 		/* What is still in its connection may block when it is closed. */
-		e->in_lane = NULL;
+		e->in_call = NULL;
 		turn_enter(e);
 		client_put(cl);
 		if (!turn_leave(e))
@@ -218,7 +218,7 @@ static void client_event(struct engine *e, struct client *cl, uint32_t events)
 		return;
 	client_get(cl);
 	/* A descriptor that the program has sent may block us when it is closed. */
-	e->in_lane = NULL;
+	e->in_call = NULL;
 	turn_enter(e);
 	while (read_message(cl, &hung_up))
 		;

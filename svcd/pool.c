@@ -174,19 +174,12 @@ void pool_add(struct call *c)
 		start_thread();
 }
 
-/* A driver that had the thread id @tid has lost its engine in this call, unless it is through. */
-bool pool_adopt(struct lane *l, uint32_t slot, int tid)
+void pool_adopt(struct call *c, int tid)
 {
-	struct call *c;
-
 	pthread_mutex_lock(&lock);
-	c = l->call[slot];
-	if (c && atomic_load(&c->tid) == tid)
-		list_add_tail(&c->job, &running);
-	else
-		c = NULL;
+	atomic_store(&c->tid, tid);
+	list_add_tail(&c->job, &running);
 	pthread_mutex_unlock(&lock);
-	return c != NULL;
 }
 
 static void interrupt(struct call *c)

@@ -101,6 +101,7 @@ struct ofd {
 	_Atomic enum ofd_kind kind; /* what fd is; found out at the first transfer */
 	_Atomic bool path;	    /* O_PATH */
 	bool no_nowait;		    /* the file system knows no RWF_NOWAIT */
+	_Atomic uint8_t warm;	    /* see calls/rw.c */
 	struct watch *watches;	    /* one per engine that has parked a call on it; under lock */
 	struct token *token;	    /* what stands for it elsewhere; under the lock of tickets */
 	pthread_mutex_t lock;
@@ -233,11 +234,14 @@ struct call {
 	uint64_t extra;	    /* reference to the block for redirects and the like */
 	long a[6];	    /* decoded: numbers, descriptors, pointers */
 	uint32_t len[6];    /* bytes behind a pointer */
+	uint64_t small[6];  /* data that goes back in the entry itself */
+	uint8_t nsmall;	    /* bytes of it at most; 0: it has a block, or none */
 	struct ofd *ofd[2]; /* behind the handles; references only while held */
 	int base[2];	    /* directories that paths start from, or -errno */
 	uint32_t base_root[2];
 	uint8_t nbases;
-	bool held; /* the references above and one of the client are ours */
+	bool held;	      /* the references above and one of the client are ours */
+	_Atomic bool adopted; /* by the driver that took over from the one that is stuck in it */
 	/* parked */
 	struct watch *watch;
 	uint32_t events;
@@ -267,6 +271,8 @@ void call_may_block(struct call *);
 /* After it. False: what follows is the driver's and we are not; CALL_AGAIN lets it go on. */
 bool call_blocked(struct call *);
 void call_finish(struct call *, long result);
+/* A driver that takes over from one with the thread id @tid, which is stuck in the call. */
+void call_adopt(struct call *, int tid);
 /* Keep what the call refers to alive beyond the driver's turn. */
 void call_hold(struct call *);
 void call_retry(struct call *);
@@ -335,8 +341,7 @@ struct engine {
 	_Atomic uint64_t turns;
 	uint64_t turns_seen;  /* watchdog */
 	int tid;	      /* the driver's */
-	struct lane *in_lane; /* the call that it is in, if turns is odd */
-	uint8_t in_slot;
+	struct call *in_call; /* if turns is odd: the call that it is in, or NULL */
 	_Atomic bool awake;
 };
 
@@ -365,7 +370,8 @@ bool pool_drain(int ms);
 void pool_add(struct call *);
 void pool_left(struct call *);	 /* by the thread that has it: no signals any more */
 void pool_forget(struct call *); /* likewise; its slot is free */
-bool pool_adopt(struct lane *, uint32_t slot, int tid);
+/* A call that has got the thread @tid stuck, which is none of the pool's. */
+void pool_adopt(struct call *, int tid);
 /* Driver: make the call in a slot return. If it is parked: here it is, finish it. */
 struct call *pool_interrupt(struct lane *, uint32_t slot);
 bool pool_interrupt_again(void); /* watchdog; true while there is somebody to interrupt */

@@ -10,8 +10,9 @@
  *	odd -> even	leaves it, or		takes the engine away
  *			(whose exchange succeeds)
  *
- * The new driver sees all that the stuck one did to the engine before it entered the call, and the
- * stuck one touches nothing of the engine afterwards: it has its call, which holds what it needs.
+ * The new driver sees all that the stuck one did to the engine before it entered the call. First of
+ * all it takes references to what that call needs; the stuck one waits for that when it finds that
+ * it has lost, and touches nothing of the engine afterwards.
  *
  * The watchdog sleeps while all engines do. See test/model/turn.pml.
  */
@@ -62,15 +63,10 @@ bool turn_leave(struct engine *e)
 static void *drive(void *arg)
 {
 	struct engine *e = arg;
-	struct client *cl;
 
 	ident_thread_init();
-	/* The lane is still there: only a driver drops clients, and now that is us. */
-	if (e->in_lane && pool_adopt(e->in_lane, e->in_slot, e->tid)) {
-		cl = e->in_lane->client;
-		cl->stuck++;
-		cl->stuck_at = now_ns();
-	}
+	if (e->in_call)
+		call_adopt(e->in_call, e->tid);
 	engine_drive(e);
 	ident_thread_exit();
 	return NULL;

@@ -278,19 +278,17 @@ static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, enum
 
 	if (r)
 		return r;
-	r = vos_req_in(&q, len, 1);
+	r = vos_req_room(&q, 1, &len, 1);
 	if (r)
 		goto out;
-	len = len < q.in.size ? len : q.in.size;
 	*asked = len;
-	q.e->arg[1] = VOS_REF(q.in.off, len);
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)flags;
 	r = vos_req_run(&q, how);
 	if (r > (long)len)
 		r = -EPROTO;
 	else if (r > 0)
-		scatter(v, vos_req_in_ptr(&q), (size_t)r);
+		scatter(v, vos_req_came(&q), (size_t)r);
 out:
 	vos_req_end(&q);
 	return r;

@@ -59,7 +59,6 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int 
 {
 	struct vos_req q;
 	long r = vos_req_begin(&q, VOS_WORD_DOMAIN(word), out ? VOS_OP_write : VOS_OP_read);
-	struct vos_block *b = out ? &q.out : &q.in;
 
 	if (unlikely(r))
 		return r;
@@ -67,14 +66,16 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int 
 		vos_req_end(&q);
 		return -ENOLINK;
 	}
-	r = out ? vos_req_out(&q, len, 1) : vos_req_in(&q, len, 1);
+	r = out ? vos_req_out(&q, len, 1) : vos_req_room(&q, 1, &len, 1);
 	if (unlikely(r))
 		goto end;
-	if (len > b->size)
-		len = b->size;
+	if (out) {
+		if (len > q.out.size)
+			len = q.out.size;
+		q.e->arg[1] = VOS_REF(q.out.off, len);
+	}
 	*asked = len;
 	q.e->arg[0] = VOS_WORD_HANDLE(word);
-	q.e->arg[1] = VOS_REF(b->off, len);
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)off;
 	q.e->arg[4] = (uint64_t)flags;
@@ -84,7 +85,7 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int 
 	if (r > (long)len)
 		r = -EPROTO;
 	else if (!out && r > 0)
-		scatter(v, vos_req_in_ptr(&q), (size_t)r);
+		scatter(v, vos_req_came(&q), (size_t)r);
 end:
 	vos_req_end(&q);
 	return r;

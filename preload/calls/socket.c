@@ -446,12 +446,10 @@ static long recv_piece(uint64_t w, void *p, size_t len, long flags, enum vos_wai
 
 	if (unlikely(r))
 		return r;
-	r = vos_req_in(&q, len, len < min ? len : min);
+	r = vos_req_room(&q, 1, &len, len < min ? len : min);
 	if (unlikely(r))
 		goto out;
-	len = len < q.in.size ? len : q.in.size;
 	*asked = len;
-	q.e->arg[1] = VOS_REF(q.in.off, len);
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)flags;
 	r = vos_req_run(&q, how);
@@ -460,7 +458,7 @@ static long recv_piece(uint64_t w, void *p, size_t len, long flags, enum vos_wai
 	if (unlikely(r > (long)len && !(flags & MSG_TRUNC)))
 		r = -EPROTO;
 	else if (r > 0 && !(flags & MSG_TRUNC && (w & VOS_WORD_STREAM || !p)))
-		memcpy(p, vos_req_in_ptr(&q), (size_t)r < len ? (size_t)r : len);
+		memcpy(p, vos_req_came(&q), (size_t)r < len ? (size_t)r : len);
 out:
 	vos_req_end(&q);
 	return r;

@@ -249,9 +249,13 @@ static uint64_t argument(struct session *s, const struct vos_lane *l, uint16_t o
 		return handle(s);
 	case VOS_K_A:
 		return base(s);
+	case VOS_K_OE:
+		if (!below(4))
+			return VOS_REF_NULL;
+		/* fallthrough */
 	case VOS_K_O:
 	case VOS_K_OF:
-		return block(s, l, false, kind == VOS_K_O && op != VOS_OP_poll, &p, &len);
+		return block(s, l, false, kind != VOS_K_OF && op != VOS_OP_poll, &p, &len);
 	case VOS_K_P:
 	case VOS_K_S:
 	case VOS_K_I:

@@ -79,10 +79,6 @@ check fails turn -DBUG_ORDER
 check fails turn -DBUG_LOCAL
 [ "$full" = --full ] && check holds turn -DBAD=2
 
-check holds pool -DROUNDS=3
-check fails pool -DTAGS=1
-check fails pool -DTAGS=3 -DROUNDS=3
-
 check holds ready
 check fails ready -DBUG_LAP
 exit $bad

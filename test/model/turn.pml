@@ -21,6 +21,7 @@ byte good, bad;	     /* posted */
 byte f_good, f_bad;  /* found: collected from epoll, not yet looked at */
 #endif
 byte done;
+byte adopted;	     /* the turn from which the last driver to take over has adopted the stuck call */
 byte in_engine;	     /* threads */
 
 inline wake_watchdog()
@@ -75,7 +76,7 @@ proctype driver()
 	byte f_good, f_bad;
 #endif
 
-	d_step { in_engine++; assert(in_engine == 1) }
+	d_step { in_engine++; assert(in_engine == 1); adopted = turns }
 	turn_engine_awake();
 end:	do
 	:: !mine -> break
@@ -84,6 +85,10 @@ end:	do
 		turn_enter();
 		/* any time passes */
 		turn_leave();
+		if
+		:: mine
+		:: !mine -> adopted >= entered + 1 /* its references have been taken */
+		fi;
 		d_step { done++; assert(done <= GOOD) }
 	:: mine && f_bad ->
 		f_bad--;

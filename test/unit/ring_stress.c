@@ -482,7 +482,7 @@ static void lanes(void)
  * ------------------------------------------------------------------------------ */
 
 static struct vos_pool pool;
-static _Atomic int owner[VOS_POOL_BLOCKS];
+static _Atomic int owner[VOS_CLASSES * VOS_POOL_BLOCKS];
 
 static void *taker(void *arg)
 {

@@ -22,6 +22,17 @@ static const uint32_t class_size[VOS_CLASSES] = VOS_CLASS_SIZES;
 /* --- pool ----------------------------------------------------------------------------------------
  */
 
+static unsigned blocks_of(const struct vos_pool *p)
+{
+	unsigned n = 0;
+
+	for (int c = 0; c < VOS_CLASSES; c++) {
+		CHECK(p->n[c] <= VOS_POOL_BLOCKS);
+		n += p->n[c];
+	}
+	return n;
+}
+
 static unsigned take_all(struct vos_pool *p, uint32_t want, uint32_t min, struct vos_block *b)
 {
 	unsigned n = 0;
@@ -43,14 +54,13 @@ static void apart(const struct vos_block *b, unsigned n, uint32_t off, uint32_t 
 
 static void pool_of(uint32_t size)
 {
-	static struct vos_block b[VOS_POOL_BLOCKS + 1];
+	static struct vos_block b[VOS_CLASSES * VOS_POOL_BLOCKS + 1];
 	static struct vos_pool p;
 	unsigned n, again;
 
 	vos_pool_init(&p, VOS_PAGE, size);
-	CHECK(p.first[VOS_CLASSES] <= VOS_POOL_BLOCKS);
 	n = take_all(&p, 1, 1, b);
-	CHECK(n == p.first[VOS_CLASSES]);
+	CHECK(n == blocks_of(&p));
 	apart(b, n, VOS_PAGE, size);
 	CHECK(vos_pool_get(&p, 1, 1, &b[n]) == -EAGAIN);
 	for (unsigned i = 0; i < n; i++)
@@ -71,7 +81,7 @@ static void pool_classes(void)
 		CHECK(!vos_pool_get(&p, class_size[i], class_size[i], &b));
 		CHECK(b.size == class_size[i]);
 		vos_pool_put(&p, &b);
-		CHECK(!vos_pool_get(&p, class_size[i], 1, &c)); /* last in, first out */
+		CHECK(!vos_pool_get(&p, class_size[i], 1, &c)); /* the hot one */
 		CHECK(c.off == b.off && c.nr == b.nr);
 		vos_pool_put(&p, &c);
 	}
@@ -83,7 +93,7 @@ static void pool_classes(void)
 	CHECK(vos_pool_get(&p, 2 * VOS_IO_MAX, VOS_IO_MAX + 1, &b) == -EAGAIN);
 	/* The largest are gone: smaller ones, but none below the minimum. */
 	n = take_all(&p, VOS_IO_MAX, VOS_IO_MAX, many);
-	CHECK(n == p.first[VOS_CLASSES] - p.first[VOS_CLASSES - 1]);
+	CHECK(n == p.n[VOS_CLASSES - 1]);
 	CHECK(!vos_pool_get(&p, VOS_IO_MAX, 100, &b) && b.size == class_size[1]);
 	CHECK(vos_pool_get(&p, VOS_IO_MAX, class_size[1] + 1, &c) == -EAGAIN);
 	vos_pool_put(&p, &b);
@@ -91,6 +101,28 @@ static void pool_classes(void)
 	while (!vos_pool_get(&p, 1, 1, &b) && b.size == class_size[0])
 		;
 	CHECK(b.size == class_size[1]);
+}
+
+/* Whatever the trials find: taken one at a time, a block is always free, and none is lost. */
+static void pool_trials(void)
+{
+	static bool seen[VOS_POOL_BLOCKS];
+	struct vos_pool p;
+	struct vos_block b;
+	unsigned used = 0, n;
+
+	vos_pool_init(&p, 0, VOS_POOL_MAX);
+	for (unsigned i = 0; i < 40000; i++) {
+		CHECK(!vos_pool_get(&p, class_size[1], class_size[1], &b));
+		CHECK(b.size == class_size[1]);
+		n = (unsigned)b.nr % VOS_POOL_BLOCKS;
+		CHECK(i >= 512 || !n); /* who moves little touches one block */
+		used += !seen[n];
+		seen[n] = true;
+		vos_pool_put(&p, &b);
+	}
+	CHECK(used == p.n[1]);
+	CHECK(p.free[1] == ~0ull);
 }
 
 /* --- ready queue
@@ -325,6 +357,7 @@ int main(void)
 {
 	alarm(60);
 	pool_classes();
+	pool_trials();
 	pool_of(VOS_POOL_MAX);
 	pool_of(1 << 20);
 	pool_of(VOS_PAGE); /* too small for any block */
