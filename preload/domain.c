@@ -223,8 +223,10 @@ long vos_domain_root(int p)
 		q.e->arg[0] = VOS_REF(q.out.off, n + 1);
 		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
 	}
+	if (r >= VOS_MAX_PREFIXES)
+		r = vos_req_breach(&q);
 	vos_req_end(&q);
-	if (r >= 0 && r < VOS_MAX_PREFIXES) {
+	if (r >= 0) {
 		d->root_prefix[r] = (uint8_t)p;
 		d->nroots = (uint32_t)r + 1;
 	}

@@ -13,9 +13,11 @@
  *never unmapped, since another thread may still look at them; a generation in the word tells old
  *from new.
  *
- * Members are noted by number: for the sake of those whose domain dies (the service that knew their
- * data is gone, and the program must hear of it), and of nested descriptors (a companion that is
- *made later must become a member of the parents' companions).
+ * Members are noted by number, and the service knows them by that number only. What the program
+ * wants to be told with an event stays here: often that is a pointer, which a service must not be
+ * able to make up. The note is also for members whose domain dies, of which the program must hear,
+ * and for nested descriptors: a companion that is made later must become a member of the parents'
+ * companions. (A set that is shared over a fork tells each process of its own members only.)
  *
  *	table, companions	changed under the lock, with signals blocked
  *	members			by the thread that is in epoll_ctl for that number
@@ -319,24 +321,54 @@ static bool member_chunk(struct vos_epoll *e, long fd)
 	return true;
 }
 
-/* Beyond the table, or without memory, a member is not noted: it works until its domain dies. */
-void vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
-		    const struct epoll_event *ev)
+static void set_member(struct vos_member *m, uint64_t word, uint64_t data, uint32_t events)
+{
+	m->data = data;
+	m->events = events;
+	m->told = 0;
+	/* Release: data and events first. Pairs with whoever goes through the members. */
+	atomic_store_explicit(&m->word, word, memory_order_release);
+}
+
+long vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
+		    const struct epoll_event *ev, struct vos_member *was)
 {
 	struct vos_member *m;
 
 	if (op == EPOLL_CTL_ADD && !member_chunk(e, fd))
-		return;
+		return -ENOMEM;
 	m = vos_epoll_member(e, fd);
 	if (!m)
-		return;
-	if (op != EPOLL_CTL_DEL) {
-		m->data = ev->data.u64;
-		m->events = ev->events;
-		m->told = 0;
-	}
-	/* Release: data and events first. Pairs with whoever goes through the members. */
-	atomic_store_explicit(&m->word, op == EPOLL_CTL_DEL ? 0 : word, memory_order_release);
+		return -ENOENT;
+	*was = *m;
+	if (op == EPOLL_CTL_DEL)
+		atomic_store_explicit(&m->word, 0, memory_order_release);
+	else
+		set_member(m, word, ev->data.u64, ev->events);
+	return 0;
+}
+
+void vos_epoll_put_back(struct vos_epoll *e, long fd, const struct vos_member *was)
+{
+	set_member(vos_epoll_member(e, fd), was->word, was->data, was->events);
+}
+
+#define MODIFIERS (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+
+bool vos_epoll_event(struct vos_epoll *e, unsigned d, const struct epoll_event *from,
+		     struct epoll_event *to)
+{
+	uint32_t events = ((const volatile struct epoll_event *)from)->events;
+	uint64_t fd = ((const volatile struct epoll_event *)from)->data.u64;
+	struct vos_member *m = fd <= INT32_MAX ? vos_epoll_member(e, (long)fd) : NULL;
+	/* Acquire: pairs with set_member(). */
+	uint64_t word = m ? atomic_load_explicit(&m->word, memory_order_acquire) : 0;
+
+	if (!word || (VOS_WORD_KIND(word) != VOS_FD_EPOLL && VOS_WORD_DOMAIN(word) != d))
+		return false;
+	events &= (m->events & ~MODIFIERS) | EPOLLERR | EPOLLHUP;
+	*to = (struct epoll_event){ .events = events, .data.u64 = m->data };
+	return events;
 }
 
 /* --- companions ----------------------------------------------------------------------------- */
@@ -355,28 +387,34 @@ uint64_t vos_epoll_handle(uint64_t word, unsigned d)
 	return e ? vos_epoll_companion(e, d) : 0;
 }
 
-long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, uint64_t handle,
-		      const struct epoll_event *ev)
+/* The domain knows a member by its number here: the program's data is not its to make up. */
+long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, long fd, uint64_t handle,
+		      uint32_t events)
 {
+	const struct epoll_event ev = { .events = events, .data.u64 = (uint64_t)fd };
 	struct vos_req q;
 	long r = vos_req_begin(&q, d, VOS_OP_epoll_ctl);
+	uint64_t companion;
 
 	if (r)
 		return r == -EAGAIN || r == -ENOMEM ? -ENOMEM : -ENOLINK;
-	q.e->arg[0] = vos_epoll_companion(e, d);
+	companion = vos_epoll_companion(e, d);
+	q.e->arg[0] = companion;
 	q.e->arg[1] = (uint64_t)op;
 	q.e->arg[2] = handle;
 	q.e->arg[3] = VOS_REF_NULL;
-	r = q.e->arg[0] ? 0 : -ENOENT;
-	if (!r && ev) {
-		r = vos_req_out(&q, sizeof(*ev), sizeof(*ev));
+	r = companion ? 0 : -ENOENT;
+	if (!r && op != EPOLL_CTL_DEL) {
+		r = vos_req_out(&q, sizeof(ev), sizeof(ev));
 		if (!r) {
-			memcpy(vos_req_out_ptr(&q), ev, sizeof(*ev));
-			q.e->arg[3] = VOS_REF(q.out.off, sizeof(*ev));
+			memcpy(vos_req_out_ptr(&q), &ev, sizeof(ev));
+			q.e->arg[3] = VOS_REF(q.out.off, sizeof(ev));
 		}
 	}
 	if (!r)
 		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
+	if (r > 0)
+		r = vos_req_breach(&q);
 	vos_req_end(&q);
 	return r;
 }
@@ -395,15 +433,13 @@ static long tell_parents(struct vos_epoll *e, unsigned d, int depth)
 			struct vos_member *m = p->chunk[c];
 
 			for (unsigned k = 0; m && k < VOS_EPOLL_CHUNK && !r; k++) {
-				struct epoll_event ev = { .events = m[k].events,
-							  .data.u64 = m[k].data };
-
 				if (!m[k].word || vos_epoll_get(m[k].word) != e)
 					continue;
 				r = make_locked(p, d, depth + 1);
 				if (!r)
-					r = vos_epoll_ctl_in(p, d, EPOLL_CTL_ADD,
-							     vos_epoll_companion(e, d), &ev);
+					r = vos_epoll_ctl_in(
+						p, d, EPOLL_CTL_ADD, c * VOS_EPOLL_CHUNK + k,
+						vos_epoll_companion(e, d), m[k].events);
 			}
 		}
 	}

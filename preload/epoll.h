@@ -46,14 +46,22 @@ uint64_t vos_epoll_companion(struct vos_epoll *e, unsigned d) HIDDEN;
 uint64_t vos_epoll_handle(uint64_t word, unsigned d) HIDDEN;
 /* Make one. 0, -errno. */
 long vos_epoll_make_companion(struct vos_epoll *e, unsigned d) HIDDEN;
-/* epoll_ctl in domain @d, where the member has @handle. -ENOENT without a companion. */
-long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, uint64_t handle,
-		      const struct epoll_event *ev) HIDDEN;
+/* epoll_ctl in domain @d, where the member @fd has @handle. -ENOENT without a companion. */
+long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, long fd, uint64_t handle,
+		      uint32_t events) HIDDEN;
 
 /* Members, as the program sees them. */
 struct vos_member *vos_epoll_member(struct vos_epoll *e, long fd) HIDDEN;
-void vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
-		    const struct epoll_event *ev) HIDDEN;
+/*
+ * To be noted before the domain is told, which may answer at once. *@was: what to put back if it
+ * refuses. -ENOENT, -ENOMEM (no room for such a number).
+ */
+long vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
+		    const struct epoll_event *ev, struct vos_member *was) HIDDEN;
+void vos_epoll_put_back(struct vos_epoll *e, long fd, const struct vos_member *was) HIDDEN;
+/* What domain @d says (@from, in its area) in the program's terms; false: not of its members. */
+bool vos_epoll_event(struct vos_epoll *e, unsigned d, const struct epoll_event *from,
+		     struct epoll_event *to) HIDDEN;
 
 /* The domain cannot be reached any more. */
 void vos_epoll_lost(struct vos_epoll *e, unsigned d) HIDDEN;

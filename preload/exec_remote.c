@@ -36,7 +36,7 @@ static long check_file(long fd, struct stat *st)
 		return r;
 	if (!S_ISREG(st->st_mode) || !(st->st_mode & 0111))
 		return -EACCES;
-	return st->st_size > SIZE_MAX_COPIED ? -EFBIG : 0;
+	return (uint64_t)st->st_size > SIZE_MAX_COPIED ? -EFBIG : 0;
 }
 
 static long open_file(long dirfd, const char *path, long flags)

@@ -8,9 +8,12 @@
 #include "preload/proc.h"
 #include "ring/calls_table.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #define ALIGN8(n)    (((n) + 7) & ~(size_t)7)
 #define REDIRECT_MIN (sizeof(struct vos_redirect) + 512)
@@ -120,35 +123,128 @@ static void fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t 
 		q->e->result = (int64_t)VOS_REF(q->in.off + in, q->in.size - in);
 }
 
+/* Room for data coming in whose length is the answer; -1: none was given. */
+static int room_arg(const struct vos_op_desc *d, const uint8_t *back[6])
+{
+	for (int i = 0; i < 6; i++)
+		if (back[i] && VOS_ARG_KIND(d->arg[i]) == VOS_K_O)
+			return i;
+	return -1;
+}
+
+/* What an op may answer at most, if it is no error. */
+static long most(enum vos_op op, const uint64_t a[6], const struct sizes *s, int room)
+{
+	if (room >= 0)
+		return (long)s->len[room];
+	switch (op) {
+	case VOS_OP_openat:
+		return VOS_HANDLE_MASK;
+	case VOS_OP_copy:
+		return (long)a[4];
+	case VOS_OP_sendfile:
+		return (long)a[3];
+	case VOS_OP_lseek:
+		return INT64_MAX;
+	case VOS_OP_fcntl:
+		return INT32_MAX;
+	case VOS_OP_fchdir:
+		return UINT32_MAX; /* the root, or that there is none */
+	case VOS_OP_fgetxattr:	   /* of these the size, when it is asked for */
+	case VOS_OP_flistxattr:
+	case VOS_OP_getxattr:
+	case VOS_OP_lgetxattr:
+	case VOS_OP_listxattr:
+	case VOS_OP_llistxattr:
+		return VOS_IO_MAX;
+	default:
+		return 0;
+	}
+}
+
 static void copy_back(const struct vos_op_desc *d, const uint64_t a[6], const struct sizes *s,
 		      const uint8_t *back[6], long r)
 {
 	for (int i = 0; i < 6; i++) {
-		size_t n = s->len[i];
+		size_t n = VOS_ARG_KIND(d->arg[i]) == VOS_K_O ? (size_t)r : s->len[i];
 
-		if (!back[i])
-			continue;
-		if (VOS_ARG_KIND(d->arg[i]) == VOS_K_O && (size_t)r < n)
-			n = (size_t)r;
-		memcpy((void *)a[i], back[i], n);
+		if (back[i])
+			memcpy((void *)a[i], back[i], n);
 	}
 }
 
+/* Entries of a directory, one behind the other, each with a name that ends. */
+static bool are_entries(const char *p, size_t n)
+{
+	const size_t head = offsetof(struct dirent64, d_name);
+	uint16_t len;
+
+	for (; n; p += len, n -= len) {
+		if (n <= head)
+			return false;
+		memcpy(&len, p + offsetof(struct dirent64, d_reclen), sizeof(len));
+		if (len <= head || len > n || !memchr(p + head, 0, len - head))
+			return false;
+	}
+	return true;
+}
+
+/* What callers go through without a look at its end must be in the form that the kernel has. */
+static bool well_formed(enum vos_op op, char *p, size_t n)
+{
+	switch (op) {
+	case VOS_OP_getdents64:
+		return are_entries(p, n);
+	case VOS_OP_flistxattr:
+	case VOS_OP_listxattr:
+	case VOS_OP_llistxattr:
+		return !n || !p[n - 1];
+	default:
+		return true;
+	}
+}
+
+static void end_strings(struct utsname *u)
+{
+	char(*field)[sizeof(u->sysname)] = (void *)u;
+
+	for (size_t i = 0; i < sizeof(*u) / sizeof(*field); i++)
+		field[i][sizeof(*field) - 1] = 0;
+}
+
+static long take_answer(enum vos_op op, struct vos_req *q, const uint64_t a[6],
+			const struct sizes *s, const uint8_t *back[6], long r)
+{
+	const struct vos_op_desc *d = &vos_ops[op];
+	int room = room_arg(d, back);
+
+	if (unlikely((uint64_t)r > (uint64_t)most(op, a, s, room)))
+		return vos_req_breach(q);
+	copy_back(d, a, s, back, r);
+	if (room >= 0 && !well_formed(op, (char *)a[room], (size_t)r))
+		return vos_req_breach(q);
+	if (op == VOS_OP_uname)
+		end_strings((struct utsname *)a[0]);
+	return op == VOS_OP_openat ? vos_req_handle(q, r) : r;
+}
+
 /* Read once, checked, copied: the service may change it at any time. */
-static long take_redirect(const struct vos_req *q, struct vos_redirect_buf *rd)
+static long take_redirect(struct vos_req *q, struct vos_redirect_buf *rd)
 {
 	const struct vos_redirect *r =
 		(const struct vos_redirect *)(vos_req_in_ptr(q) + q->in.size - q->redirect_size);
 	uint32_t n = *(volatile const uint32_t *)&r->len;
 
 	if (n >= VOS_PATH_MAX || n + sizeof(*r) + 1 > q->redirect_size)
-		return -EPROTO;
+		return vos_req_breach(q);
 	rd->r.which = *(volatile const uint32_t *)&r->which;
 	rd->r.root = *(volatile const uint32_t *)&r->root;
 	rd->r.len = n;
 	memcpy(rd->r.path, r->path, n);
 	rd->r.path[n] = 0;
-	return rd->r.which > 1 || strlen(rd->r.path) != n ? -EPROTO : VOS_REDIRECT;
+	if (rd->r.which > 1 || strlen(rd->r.path) != n)
+		return vos_req_breach(q);
+	return VOS_REDIRECT;
 }
 
 /* Calls that the kernel never restarts after a handler has run. */
@@ -182,13 +278,13 @@ long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6], struct vos_r
 		r = vos_req_in(&q, s.in + s.redirect, s.in + s.redirect);
 	if (r)
 		goto out;
-	q.redirect_size = q.in.size - s.in;
+	q.redirect_size = rd && s.redirect ? q.in.size - s.in : 0;
 	fill(d, &q, a, &s, back);
 	r = vos_req_run(&q, wait_of(op));
 	if (r >= 0)
-		copy_back(d, a, &s, back, r);
+		r = take_answer(op, &q, a, &s, back, r);
 	else if (r == VOS_REDIRECT)
-		r = rd && s.redirect ? take_redirect(&q, rd) : -EPROTO;
+		r = take_redirect(&q, rd);
 out:
 	vos_req_end(&q);
 	return r;

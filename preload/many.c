@@ -103,6 +103,14 @@ void vos_many_finish(struct vos_many *m)
 	}
 }
 
+/* Has the service left the entry as it may? */
+static bool is_ours(const struct vos_req *q)
+{
+	uint32_t state = atomic_load_explicit(&q->e->state, memory_order_relaxed);
+
+	return state == VOS_DONE || vos_lane_posted(q->l, q->slot & (int)(VOS_SLOTS - 1), state);
+}
+
 /* Announce the sleep in every entry. False: one of them is done already. */
 static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
 {
@@ -118,7 +126,7 @@ static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
 			*coarse = true;
 		else if (!vos_entry_announce(q->e, VOS_WAIT_FD))
 			all = false;
-		if (!vos_chan_alive(q->c)) {
+		if (!vos_chan_alive(q->c) || !is_ours(q)) {
 			vos_chan_kill(q->c);
 			all = false;
 		}

@@ -74,10 +74,12 @@ long vos_ticket_make(unsigned dom, unsigned flags, const uint64_t *keep, size_t 
 	r = fill_ticket(&q, flags, keep, n);
 	if (!r)
 		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
+	if (r > 1)
+		r = vos_req_breach(&q);
 	if (r >= 0)
 		memcpy(id, vos_req_in_ptr(&q), 2 * sizeof(*id));
 	vos_req_end(&q);
-	return r > 1 ? -EPROTO : r;
+	return r;
 }
 
 void vos_ticket_bind(unsigned dom, const uint64_t id[2], long pid)

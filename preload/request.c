@@ -24,6 +24,8 @@ static long find_lane(unsigned dom, struct vos_chan *c)
 	return 0;
 }
 
+#define MAX_ERRNO 4095
+
 static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const void *frame);
 
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
@@ -49,6 +51,7 @@ long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 	q->l = mine[dom].l;
 	q->dom = dom;
 	q->out.size = q->in.size = 0;
+	q->redirect_size = 0;
 	if (unlikely(q->l->depth))
 		reap(q->c, q->l, dom, q);
 	q->slot = vos_lane_claim(q->l, &q->skipped);
@@ -138,11 +141,24 @@ void vos_req_post(struct vos_req *q)
 	q->slot |= VOS_SLOTS; /* posted */
 }
 
-static long answer(struct vos_req *q, int wait)
+long vos_req_breach(struct vos_req *q)
 {
-	if (likely(!wait))
-		return q->e->result;
-	return wait;
+	vos_domain_lost(q->dom, q->c);
+	return -EPROTO;
+}
+
+/* The answer, read once. Whoever expects a number knows how large it may be. */
+static long answer(struct vos_req *q)
+{
+	long r = *(volatile int64_t *)&q->e->result;
+
+	if (likely(r >= 0) || (r >= -MAX_ERRNO && r != -ENOLINK))
+		return r;
+	if (r == -ENOLINK) /* ours to say: that there is no service any more */
+		return -EIO;
+	if (r == VOS_REDIRECT && q->redirect_size)
+		return r;
+	return vos_req_breach(q);
 }
 
 /* Take the call back. Its answer counts if it comes first. */
@@ -160,7 +176,9 @@ static long cancel(struct vos_req *q)
 		}
 		vos_req_end(&n);
 	}
-	return answer(q, vos_chan_wait(q->c, q->l, s, VOS_WAIT_ALWAYS));
+	if (vos_chan_wait(q->c, q->l, s, VOS_WAIT_ALWAYS))
+		return -ENOLINK;
+	return answer(q);
 }
 
 /* Calls that POSIX has as points where a thread may be cancelled. */
@@ -220,10 +238,10 @@ long vos_req_run(struct vos_req *q, enum vos_wait how)
 
 	vos_req_post(q);
 	if (likely(vos_chan_spin(q->c, q->l, q->slot & (int)(VOS_SLOTS - 1))))
-		return q->e->result;
+		return answer(q);
 	r = sleep_for(q, how);
 	if (!r)
-		return q->e->result;
+		return answer(q);
 	if (r == -EINTR)
 		r = cancel(q);
 	if (r == -ENOLINK)
@@ -236,7 +254,7 @@ long vos_req_collect(struct vos_req *q)
 	long r;
 
 	if (vos_entry_done(q->e))
-		return q->e->result;
+		return answer(q);
 	r = cancel(q);
 	if (r == -ENOLINK)
 		vos_domain_lost(q->dom, q->c);
@@ -320,6 +338,8 @@ long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint
 	q.e->arg[1] = a1;
 	q.e->arg[2] = a2;
 	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	if (r >= 0 && (op == VOS_OP_dup || op == VOS_OP_epoll_create))
+		r = vos_req_handle(&q, r);
 	vos_req_end(&q);
 	return r;
 }

@@ -449,9 +449,12 @@ static const char *root_path(const struct vos_route *r, uint32_t root)
 {
 	const struct vos_domain *d = &vos_domain[r->dom];
 
+	const char *path;
+
 	if (root >= d->nroots)
 		return NULL;
-	return vos_config.prefix[d->root_prefix[root]].path;
+	path = vos_config.prefix[d->root_prefix[root]].path;
+	return *path ? path : NULL; /* inherited, and of no name here */
 }
 
 long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int how)

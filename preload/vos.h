@@ -159,14 +159,26 @@ static inline const uint8_t *vos_req_came(const struct vos_req *q)
 {
 	return q->in.size ? vos_req_in_ptr(q) : (const uint8_t *)q->e->arg;
 }
-/* Post and wait: the result, -EINTR (cancelled for a signal), or -ENOLINK (the service died). */
+/*
+ * Post and wait: the result, -EINTR (cancelled for a signal), or -ENOLINK (the service died). A
+ * result is a number that a system call can answer; whether it fits the call is the caller's to
+ * check, as is all that lies in the service's area, which the service can change at any time: it is
+ * read once, or copied, and then checked. What does not fit is vos_req_breach().
+ */
 long vos_req_run(struct vos_req *q, enum vos_wait how) HIDDEN;
+/* The service breaks the rules: its channel ends, for everybody. -EPROTO. */
+long vos_req_breach(struct vos_req *q) HIDDEN;
+/* The answer @r of a call that makes a handle, or -EPROTO. */
+static inline long vos_req_handle(struct vos_req *q, long r)
+{
+	return unlikely(!r || r > (long)VOS_HANDLE_MASK) ? vos_req_breach(q) : r;
+}
 /* The two halves, for calls that wait for something else meanwhile. */
 void vos_req_post(struct vos_req *q) HIDDEN;
 long vos_req_collect(struct vos_req *q) HIDDEN; /* cancels if it is not done */
 void vos_req_end(struct vos_req *q) HIDDEN;
 
-/* A request without data. */
+/* A request without data; its answer is 0, or a handle if that is what the op makes. */
 long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint64_t a2) HIDDEN;
 
 /* The errno for a descriptor whose service is gone: the word says what it was. */

@@ -153,7 +153,7 @@ VOS_ALIAS(posix_fadvise64, posix_fadvise)
 static int allocate_by_writing(int fd, off_t off, off_t n)
 {
 	struct stat st;
-	long r = CALL(fstat, fd, &st);
+	long r = CALL(fstat, fd, &st), step;
 
 	if (r)
 		return (int)-r;
@@ -164,7 +164,8 @@ static int allocate_by_writing(int fd, off_t off, off_t n)
 		if (r)
 			return (int)-r;
 	}
-	for (off_t at = off; at < off + n; at += st.st_blksize) {
+	step = st.st_blksize > 0 ? st.st_blksize : 512;
+	for (off_t at = off; at < off + n; at += step) {
 		char c = 0;
 
 		r = at < st.st_size ? CALL(pread64, fd, &c, 1, at) : 0;

@@ -66,6 +66,7 @@ int vos_chan_create(struct vos_chan *c, uint32_t lanes, uint32_t pool)
 	c->bell = -1;
 	c->guard = 0;
 	atomic_store(&c->dead, false);
+	atomic_store(&c->doubt, 0);
 	for (int i = 0; i < VOS_NOPS; i++)
 		c->pace[i] = 0;
 	c->program = map(psize + ssize, fd, 0);

@@ -35,6 +35,7 @@ struct vos_chan {
 	_Atomic bool dead;
 	uint64_t session[2];
 	_Atomic uint16_t pace[VOS_NOPS]; /* pauses that a call of this op takes, averaged */
+	_Atomic int64_t doubt;		 /* s of CLOCK_MONOTONIC: when sleepers look at the bell */
 };
 
 /*
@@ -74,7 +75,8 @@ enum vos_wait {
 };
 
 /*
- * Wait until slot @s is done: 0, -EINTR (a handler ran; the call goes on), or -ENOLINK (dead).
+ * Wait until slot @s is done: 0, -EINTR (a handler ran; the call goes on), or -ENOLINK (dead, or
+ * the service has made nonsense of the entry, which ends the channel).
  */
 int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how);
 /* Its two halves: spin while that pays (true: done), and sleep. */

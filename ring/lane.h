@@ -156,6 +156,13 @@ static inline void vos_lane_unclaim(struct vos_lane *l, int s)
 	vos_lane_leave(l, s);
 }
 
+/* Is @state that of a call of ours that the service has not answered? It may be no other. */
+static inline bool vos_lane_posted(const struct vos_lane *l, int s, uint32_t state)
+{
+	return (state & ~(uint32_t)(VOS_WAIT_FUTEX | VOS_WAIT_FD)) ==
+	       (VOS_POSTED | l->number[s] << VOS_NUMBER_SHIFT);
+}
+
 static inline bool vos_entry_done(struct vos_entry *e)
 {
 	/* Acquire: result and data are there. Pairs with vos_entry_complete. */

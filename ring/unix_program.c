@@ -9,7 +9,11 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
+
+/* A service that does not answer for so long is not there. */
+#define ANSWER_S 10
 
 static long send_fd(int sock, const void *data, size_t len, int fd)
 {
@@ -29,6 +33,7 @@ static long send_fd(int sock, const void *data, size_t len, int fd)
 
 static int dial(const char *path)
 {
+	const struct timeval limit = { ANSWER_S, 0 };
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	size_t n = 0;
 	long fd, r;
@@ -42,13 +47,15 @@ static int dial(const char *path)
 	fd = vos_raw3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return (int)fd;
+	vos_raw5(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, (long)&limit, sizeof(limit));
+	vos_raw5(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, (long)&limit, sizeof(limit));
 	do
 		r = vos_raw3(SYS_connect, fd, (long)&sun, sizeof(sun));
 	while (r == -EINTR);
 	if (!r)
 		return (int)fd;
 	vos_raw1(SYS_close, fd);
-	return (int)r;
+	return r == -EAGAIN ? -ETIMEDOUT : (int)r;
 }
 
 static int exchange(int sock, int memory, const struct vos_hello *h, struct vos_welcome *w)
@@ -65,7 +72,7 @@ static int exchange(int sock, int memory, const struct vos_hello *h, struct vos_
 		r = vos_raw6(SYS_recvfrom, sock, (long)w, sizeof(*w), 0, 0, 0);
 	while (r == -EINTR);
 	if (r < 0)
-		return (int)r;
+		return r == -EAGAIN ? -ETIMEDOUT : (int)r;
 	if (r != sizeof(*w) || w->magic != VOS_MAGIC)
 		return -EPROTO;
 	if (w->error)

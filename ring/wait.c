@@ -9,6 +9,9 @@
  * The sleep is futex_waitv() on two words: the entry, and the guard that the kernel changes when
  * the service dies. Its restart rule is just that of a blocking read: a handler with SA_RESTART
  * does not end it. Calls that no handler may restart sleep in ppoll() on a wake descriptor instead.
+ *
+ * A service that has scribbled over the guard dies unnoticed by those who sleep on it. So now and
+ * then a sleeper looks whether the connection has been hung up, which no service can hide.
  */
 #define _GNU_SOURCE
 #include "ring/chan.h"
@@ -30,6 +33,8 @@ struct waitv {
 	uint32_t flags, reserved;
 };
 #define WAITV_32 2
+
+#define DOUBT_S 30
 
 #define SPIN_MAX   2000 /* pauses; about 50 us */
 #define SPIN_MIN   80	/* tried even if the last answers took longer */
@@ -101,14 +106,31 @@ static bool yield(struct vos_entry *e)
 	return false;
 }
 
+static void look_at_bell(struct vos_chan *c)
+{
+	const struct timespec none = { 0, 0 };
+	struct pollfd p = { c->bell, 0, 0 };
+	struct timespec now;
+
+	if (vos_raw5(SYS_ppoll, (long)&p, 1, (long)&none, 0, 8) > 0)
+		vos_chan_kill(c);
+	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now);
+	atomic_store_explicit(&c->doubt, now.tv_sec + DOUBT_S, memory_order_relaxed);
+}
+
 static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announced)
 {
 	struct waitv v[2] = {
 		{ announced, (uintptr_t)&e->state, WAITV_32, 0 },
 		{ c->guard, (uintptr_t)&c->sh->guard, WAITV_32, 0 },
 	};
-	long r = vos_chan_confined ? -ENOSYS : vos_raw5(SYS_futex_waitv, (long)v, 2, 0, 0, 0);
+	struct timespec until = { atomic_load_explicit(&c->doubt, memory_order_relaxed), 0 };
+	long r = vos_chan_confined
+			 ? -ENOSYS
+			 : vos_raw5(SYS_futex_waitv, (long)v, 2, 0, (long)&until, CLOCK_MONOTONIC);
 
+	if (r == -ETIMEDOUT)
+		look_at_bell(c);
 	if (r == -ENOSYS) { /* before Linux 5.16, or a filter: look at the guard now and then */
 		struct timespec t = { 0, 50000000 };
 
@@ -158,7 +180,7 @@ int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait 
 
 		if (announced == VOS_DONE)
 			break;
-		if (!vos_chan_alive(c)) {
+		if (!vos_chan_alive(c) || !vos_lane_posted(l, s, announced)) {
 			vos_chan_kill(c);
 			return -ENOLINK;
 		}

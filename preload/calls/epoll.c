@@ -69,7 +69,7 @@ static bool is_epoll(long fd, long epfd)
 }
 
 /* What was done with the real ones is to be done with the companions. */
-static long ctl_companions(struct vos_epoll *e, struct vos_epoll *member, long op,
+static long ctl_companions(struct vos_epoll *e, struct vos_epoll *member, long op, long fd,
 			   const struct epoll_event *ev)
 {
 	long r = 0;
@@ -82,7 +82,7 @@ static long ctl_companions(struct vos_epoll *e, struct vos_epoll *member, long o
 		if (op == EPOLL_CTL_ADD)
 			r = vos_epoll_make_companion(e, d);
 		if (!r)
-			r = vos_epoll_ctl_in(e, d, op, h, op == EPOLL_CTL_DEL ? NULL : ev);
+			r = vos_epoll_ctl_in(e, d, op, fd, h, op == EPOLL_CTL_DEL ? 0 : ev->events);
 		if (r == -EEXIST || r == -ENOLINK || (r == -ENOENT && op == EPOLL_CTL_DEL))
 			r = 0; /* noted first, made later: there already; or died */
 	}
@@ -92,6 +92,7 @@ static long ctl_companions(struct vos_epoll *e, struct vos_epoll *member, long o
 static long ctl_nested(long epfd, long op, long fd, struct epoll_event *ev)
 {
 	struct vos_epoll *e = NULL, *member = NULL;
+	struct vos_member was;
 	long r = ctl_real(epfd, op, fd, ev);
 
 	if (r || (op == EPOLL_CTL_ADD && !is_epoll(fd, epfd)))
@@ -106,8 +107,11 @@ static long ctl_nested(long epfd, long op, long fd, struct epoll_event *ev)
 	}
 	if (!r && e && member) {
 		member->nested = true;
-		vos_epoll_note(e, op, fd, vos_fd(fd), ev);
-		r = ctl_companions(e, member, op, ev);
+		r = vos_epoll_note(e, op, fd, vos_fd(fd), ev, &was);
+		if (r == -ENOENT) /* it became a member before we were there to note it */
+			r = 0;
+		else if (!r)
+			r = ctl_companions(e, member, op, fd, ev);
 	}
 	if (r && op == EPOLL_CTL_ADD)
 		vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_DEL, fd, 0);
@@ -120,16 +124,40 @@ static long ctl_nested(long epfd, long op, long fd, struct epoll_event *ev)
 static long ctl_dead(struct vos_epoll *e, long op, long fd, uint64_t word,
 		     const struct epoll_event *ev)
 {
-	struct vos_member *m = vos_epoll_member(e, fd);
+	struct vos_member *m = vos_epoll_member(e, fd), was;
 	bool there = m && m->word == word;
+	long r;
 
 	if (op == EPOLL_CTL_ADD && there)
 		return -EEXIST;
 	if (op != EPOLL_CTL_ADD && !there)
 		return -ENOENT;
-	vos_epoll_note(e, op, fd, word, ev);
-	e->dead = true;
-	return 0;
+	r = vos_epoll_note(e, op, fd, word, ev, &was);
+	if (!r)
+		e->dead = true;
+	return r;
+}
+
+static long ctl_living(struct vos_epoll *e, long op, long fd, uint64_t word,
+		       const struct epoll_event *ev)
+{
+	unsigned d = VOS_WORD_DOMAIN(word);
+	struct vos_member was;
+	long r = 0;
+
+	if (op == EPOLL_CTL_ADD)
+		r = vos_epoll_make_companion(e, d);
+	if (!r && op != EPOLL_CTL_DEL)
+		r = vos_epoll_note(e, op, fd, word, ev, &was);
+	if (r)
+		return r;
+	r = vos_epoll_ctl_in(e, d, op, fd, VOS_WORD_HANDLE(word),
+			     op == EPOLL_CTL_DEL ? 0 : ev->events);
+	if (!r && op == EPOLL_CTL_DEL)
+		vos_epoll_note(e, op, fd, word, ev, &was);
+	else if (r && op != EPOLL_CTL_DEL)
+		vos_epoll_put_back(e, fd, &was);
+	return r;
 }
 
 /* The record of @epfd, made for its first remote member. */
@@ -153,7 +181,6 @@ static long record_of(long epfd, long op, struct vos_epoll **e)
 
 static long ctl_remote(long epfd, long op, long fd, uint64_t word, struct epoll_event *ev)
 {
-	unsigned d = VOS_WORD_DOMAIN(word);
 	struct vos_epoll *e;
 	long r;
 
@@ -166,16 +193,8 @@ static long ctl_remote(long epfd, long op, long fd, uint64_t word, struct epoll_
 		return r;
 	if (!vos_current(word))
 		return ctl_dead(e, op, fd, word, ev);
-	if (op == EPOLL_CTL_ADD)
-		r = vos_epoll_make_companion(e, d);
-	if (!r)
-		r = vos_epoll_ctl_in(e, d, op, VOS_WORD_HANDLE(word),
-				     op == EPOLL_CTL_DEL ? NULL : ev);
-	if (r == -ENOLINK)
-		return ctl_dead(e, op, fd, word, ev);
-	if (!r)
-		vos_epoll_note(e, op, fd, word, ev);
-	return r;
+	r = ctl_living(e, op, fd, word, ev);
+	return r == -ENOLINK ? ctl_dead(e, op, fd, word, ev) : r;
 }
 
 long vos_sys_epoll_ctl(long epfd, long op, long fd, long event, long a4, long a5)

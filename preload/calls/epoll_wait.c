@@ -112,17 +112,15 @@ static long begin(struct wait *w, unsigned d, int room, int64_t ns)
 static void collect(struct wait *w, unsigned d)
 {
 	struct vos_req *q = &w->many.q[d];
+	const struct epoll_event *in = (const struct epoll_event *)vos_req_in_ptr(q);
 	long r = vos_req_collect(q);
 
-	if (r > w->room[d]) { /* more than there is room for: no honest service */
-		vos_chan_kill(q->c);
-		vos_domain_lost(d, q->c);
+	if (r > w->room[d]) {
+		vos_req_breach(q);
 		r = -ENOLINK;
 	}
-	if (r > 0) {
-		memcpy(w->ev + w->n, vos_req_in_ptr(q), (size_t)r * sizeof(struct epoll_event));
-		w->n += (int)r;
-	}
+	for (long i = 0; i < r; i++)
+		w->n += vos_epoll_event(w->e, d, &in[i], &w->ev[w->n]);
 	if (r == -ENOLINK)
 		w->again = true;
 	vos_req_end(q);

@@ -154,7 +154,7 @@ static long send_piece(uint64_t w, const struct head *h, struct cursor *v, size_
 		fill_send(&q, h, v, len);
 	r = vos_req_run(&q, how);
 	if (r > (long)len)
-		r = -EPROTO;
+		r = vos_req_breach(&q);
 out:
 	vos_req_end(&q);
 	return r;
@@ -207,28 +207,62 @@ long vos_send_msg(uint64_t w, const struct msghdr *m, long flags, enum vos_wait 
 
 /* --- receiving ------------------------------------------------------------------------------ */
 
-/* Copy what came with the data to where the program wants it. */
-static void take_parts(struct msghdr *m, const struct vos_msg *out, const uint8_t *name,
-		       const uint8_t *control, size_t control_room)
+/*
+ * Ancillary data as the kernel puts it: programs go by the lengths in it, and take descriptors in
+ * it for theirs.
+ */
+static bool control_is_fine(struct msghdr *m)
 {
+	const char *end = (char *)m->msg_control + m->msg_controllen;
+
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+		if (h->cmsg_len < sizeof(*h) || h->cmsg_len > (size_t)(end - (char *)h))
+			return false;
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Copy what came with the data to where the program wants it. @room: of the name and of the control
+ * data in the answer. False: it is not what a kernel says.
+ */
+static bool take_parts(struct msghdr *m, const struct vos_msg *out, const uint8_t *name,
+		       const size_t room[2])
+{
+	const uint8_t *control = name + VOS_MSG_PART(room[0]);
+
+	if (out->name > room[0] || out->full > sizeof(struct sockaddr_storage) ||
+	    out->control > room[1])
+		return false;
 	if (m->msg_name) {
 		socklen_t n = out->name < m->msg_namelen ? out->name : m->msg_namelen;
 
 		memcpy(m->msg_name, name, n);
 		m->msg_namelen = out->full;
 	}
-	m->msg_controllen = out->control < control_room ? out->control : control_room;
+	m->msg_controllen = out->control;
 	if (m->msg_controllen)
 		memcpy(m->msg_control, control, m->msg_controllen);
 	m->msg_flags = (int)out->flags;
+	return control_is_fine(m);
+}
+
+bool vos_recv_fits(long r, size_t len, uint64_t w, long flags)
+{
+	if (flags & MSG_TRUNC && !(w & VOS_WORD_STREAM))
+		return r <= INT_MAX;
+	return r <= (long)len;
 }
 
 /* *@asked: how many bytes of data there was room for. */
 static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t len, long flags,
 		       enum vos_wait how, size_t *asked)
 {
-	size_t name = m->msg_name ? sizeof(struct sockaddr_storage) : 0;
 	size_t control = m->msg_control ? m->msg_controllen : 0, head;
+	const size_t room[2] = { m->msg_name ? sizeof(struct sockaddr_storage) : 0,
+				 control < CONTROL_MAX ? control : CONTROL_MAX };
 	size_t min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
 	struct vos_msg out;
 	struct vos_req q;
@@ -236,8 +270,7 @@ static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t le
 
 	if (r)
 		return r;
-	control = control < CONTROL_MAX ? control : CONTROL_MAX;
-	head = sizeof(out) + VOS_MSG_PART(name) + VOS_MSG_PART(control);
+	head = sizeof(out) + VOS_MSG_PART(room[0]) + VOS_MSG_PART(room[1]);
 	if (len > VOS_IO_MAX - head)
 		len = VOS_IO_MAX - head;
 	r = vos_req_in(&q, head + len, head + (len < min ? len : min));
@@ -249,19 +282,17 @@ static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t le
 	q.e->arg[1] = VOS_REF(q.in.off, head + len);
 	q.e->arg[2] = head + len;
 	q.e->arg[3] = (uint64_t)flags;
-	q.e->arg[4] = name;
-	q.e->arg[5] = control;
+	q.e->arg[4] = room[0];
+	q.e->arg[5] = room[1];
 	r = vos_req_run(&q, how);
 	if (r < 0)
 		goto out;
 	memcpy(&out, vos_req_in_ptr(&q), sizeof(out));
-	if (r > (long)len && !(flags & MSG_TRUNC)) {
-		r = -EPROTO;
+	if (!vos_recv_fits(r, len, w, flags) ||
+	    !take_parts(m, &out, vos_req_in_ptr(&q) + sizeof(out), room)) {
+		r = vos_req_breach(&q);
 		goto out;
 	}
-	out.name = out.name < name ? out.name : (uint32_t)name;
-	take_parts(m, &out, vos_req_in_ptr(&q) + sizeof(out),
-		   vos_req_in_ptr(&q) + sizeof(out) + VOS_MSG_PART(name), control);
 	if (!(flags & MSG_TRUNC && w & VOS_WORD_STREAM)) /* a stream throws away instead */
 		scatter(v, vos_req_in_ptr(&q) + head, (size_t)r < len ? (size_t)r : len);
 out:
@@ -286,7 +317,7 @@ static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, enum
 	q.e->arg[3] = (uint64_t)flags;
 	r = vos_req_run(&q, how);
 	if (r > (long)len)
-		r = -EPROTO;
+		r = vos_req_breach(&q);
 	else if (r > 0)
 		scatter(v, vos_req_came(&q), (size_t)r);
 out:

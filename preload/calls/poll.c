@@ -24,7 +24,7 @@ struct set {
 	unsigned n;
 	unsigned ready;			 /* members with revents */
 	unsigned count[VOS_MAX_DOMAINS]; /* members in each domain */
-	unsigned asked[VOS_MAX_DOMAINS]; /* and in the request there */
+	uint8_t *asked;			 /* bit for each domain whose request has the member */
 	struct pollfd *local;		 /* and VOS_MANY_FDS spare ones */
 	uint32_t *at;			 /* which member each of local is */
 	unsigned nlocal;
@@ -53,17 +53,16 @@ bool vos_poll_remote(const struct pollfd *p, unsigned n)
 	return false;
 }
 
-static void mark(struct set *s, uint32_t i, int revents)
+/* Has anything happened that the program wants to know? */
+static bool mark(struct set *s, unsigned i, int revents)
 {
-	struct pollfd *p;
+	struct pollfd *p = &s->p[i];
 
-	if (i >= s->n)
-		return;
-	p = &s->p[i];
 	revents &= p->events | POLLERR | POLLHUP | POLLNVAL;
 	if (revents && !p->revents)
 		s->ready++;
 	p->revents |= (short)revents;
+	return revents;
 }
 
 /* The handle of the member with @word in domain @d, 0: it has none there. */
@@ -162,13 +161,15 @@ static long begin(struct set *s, unsigned d, int64_t ns, struct vos_req *q)
 		return -ENOMEM;
 	}
 	out = (struct vos_pollfd *)vos_req_out_ptr(q);
-	for (unsigned i = 0; i < s->n && k < s->count[d]; i++) {
+	for (unsigned i = 0; i < s->n; i++) {
 		uint64_t h = s->p[i].fd < 0 ? 0 : handle_in(vos_fd(s->p[i].fd), d);
 
-		if (h) /* whose answer it will be is noted in our own area */
-			out[k++] = (struct vos_pollfd){ h, s->p[i].events, 0, i };
+		s->asked[i] &= (uint8_t) ~(1u << d);
+		if (!h || k == s->count[d])
+			continue;
+		s->asked[i] |= (uint8_t)(1u << d);
+		out[k++] = (struct vos_pollfd){ h, s->p[i].events, 0, 0 };
 	}
-	s->asked[d] = k;
 	size = k * sizeof(*out);
 	q->e->arg[0] = VOS_REF(q->out.off, size);
 	q->e->arg[1] = VOS_REF(q->in.off, size);
@@ -180,13 +181,16 @@ static long begin(struct set *s, unsigned d, int64_t ns, struct vos_req *q)
 /* Take the answer @r of a request, and give the request back. */
 static void end(struct set *s, struct vos_req *q, long r)
 {
-	const struct vos_pollfd *out = (const struct vos_pollfd *)vos_req_out_ptr(q);
-	const struct vos_pollfd *in = (const struct vos_pollfd *)vos_req_in_ptr(q);
+	const volatile struct vos_pollfd *in = (const struct vos_pollfd *)vos_req_in_ptr(q);
+	long found = 0;
 
-	for (unsigned k = 0; r > 0 && k < s->asked[q->dom]; k++)
-		mark(s, out[k].pad, in[k].revents);
+	for (unsigned i = 0; r > 0 && i < s->n; i++)
+		if (s->asked[i] & 1u << q->dom)
+			found += mark(s, i, in++->revents);
+	if (r > 0 && r != found)
+		r = vos_req_breach(q);
 	vos_req_end(q);
-	if (r == -ENOLINK)
+	if (r == -ENOLINK || r == -EPROTO)
 		domain_died(s, q->dom);
 }
 
@@ -317,7 +321,8 @@ long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *m
 {
 	struct pollfd few[FEW + VOS_MANY_FDS];
 	uint32_t few_at[FEW];
-	struct set s = { .p = p, .n = n, .local = few, .at = few_at };
+	uint8_t few_asked[FEW];
+	struct set s = { .p = p, .n = n, .local = few, .at = few_at, .asked = few_asked };
 	struct vos_hold hold;
 	size_t size = 0;
 	int only;
@@ -326,11 +331,13 @@ long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *m
 	if (n > FEW) {
 		if (too_many(n))
 			return -EINVAL;
-		size = n * (sizeof(*s.local) + sizeof(*s.at)) + VOS_MANY_FDS * sizeof(*s.local);
+		size = n * (sizeof(*s.local) + sizeof(*s.at) + sizeof(*s.asked)) +
+		       VOS_MANY_FDS * sizeof(*s.local);
 		s.local = vos_call_memory(size);
 		if (!s.local)
 			return -ENOMEM;
 		s.at = (uint32_t *)(s.local + n + VOS_MANY_FDS);
+		s.asked = (uint8_t *)(s.at + n);
 	}
 	sort_members(&s);
 	only = only_domain(&s);

@@ -82,8 +82,8 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int 
 	if (out)
 		gather(v, vos_req_out_ptr(&q), len);
 	r = vos_req_run(&q, VOS_WAIT_RESTART);
-	if (r > (long)len)
-		r = -EPROTO;
+	if (unlikely(r > (long)len))
+		r = vos_req_breach(&q);
 	else if (!out && r > 0)
 		scatter(v, vos_req_came(&q), (size_t)r);
 end:

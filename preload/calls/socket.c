@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "preload/calls/socket.h"
 
+#include <limits.h>
 #include <linux/filter.h>
 #include <signal.h>
 #include <string.h>
@@ -127,6 +128,8 @@ static long remote_socket(unsigned dom, long family, long type, long protocol, u
 	/* The channel was that incarnation's if it is still the domain's, or has just died. */
 	if (r >= 0 && *inc != vos_domain[dom].inc)
 		r = -ENOLINK;
+	if (r >= 0)
+		r = vos_req_handle(&q, r);
 	vos_req_end(&q);
 	return r;
 }
@@ -160,14 +163,15 @@ long vos_sys_socket(long family, long type, long protocol, long a3, long a4, lon
 /* What the service sends: the length of the address (uint32_t), then its bytes. */
 #define ADDRESS_ROOM (sizeof(uint32_t) + sizeof(struct sockaddr_storage))
 
-static void copy_address(const uint8_t *from, void *to, socklen_t *len)
+static bool copy_address(const uint8_t *from, void *to, socklen_t *len)
 {
 	uint32_t full = *(const volatile uint32_t *)from;
-	uint32_t n = full < sizeof(struct sockaddr_storage) ? full
-							    : sizeof(struct sockaddr_storage);
 
-	memcpy(to, from + sizeof(full), n < *len ? n : *len);
+	if (full > sizeof(struct sockaddr_storage))
+		return false;
+	memcpy(to, from + sizeof(full), full < *len ? full : *len);
 	*len = full;
+	return true;
 }
 
 /* A call that answers with an address, if @sa is not NULL: a[1] room, a[2] its size. */
@@ -185,8 +189,8 @@ static long with_address(struct vos_req *q, void *sa, socklen_t *len, enum vos_w
 		q->e->arg[1] = VOS_REF(q->in.off, ADDRESS_ROOM);
 	}
 	r = vos_req_run(q, how);
-	if (r >= 0 && sa)
-		copy_address(vos_req_in_ptr(q), sa, len);
+	if (r >= 0 && sa && !copy_address(vos_req_in_ptr(q), sa, len))
+		r = vos_req_breach(q);
 	return r;
 }
 
@@ -214,12 +218,13 @@ static long do_accept(long fd, uint64_t w, void *sa, socklen_t *len, long flags)
 	if (!r) {
 		q.e->arg[3] = (uint64_t)flags & SOCK_NONBLOCK;
 		r = with_address(&q, sa, len, vos_wait_of(fd, false));
+		if (r >= 0)
+			r = vos_req_handle(&q, r);
 		vos_req_end(&q);
 	}
 	if (r < 0)
 		return r == -ENOLINK ? vos_dead(w, false) : r;
-	r = (long)VOS_WORD((uint64_t)r & VOS_HANDLE_MASK, VOS_WORD_DOMAIN(w), VOS_FD_SOCKET,
-			   VOS_WORD_INC(w));
+	r = (long)VOS_WORD(r, VOS_WORD_DOMAIN(w), VOS_FD_SOCKET, VOS_WORD_INC(w));
 	return install((uint64_t)r | VOS_WORD_STREAM, flags & SOCK_CLOEXEC, fd);
 }
 
@@ -257,6 +262,8 @@ static long get_name(enum vos_op op, uint64_t w, void *sa, socklen_t *len)
 	if (r)
 		return r == -ENOLINK ? vos_dead(w, false) : r;
 	r = with_address(&q, sa, len, VOS_WAIT_ALWAYS);
+	if (r > 0)
+		r = vos_req_breach(&q);
 	vos_req_end(&q);
 	return r == -ENOLINK ? vos_dead(w, false) : r;
 }
@@ -303,7 +310,10 @@ static long get_option(uint64_t w, long level, long name, void *value, socklen_t
 	q.e->arg[3] = VOS_REF(q.in.off, n);
 	q.e->arg[4] = n;
 	r = vos_req_run(&q, VOS_WAIT_ALWAYS);
-	if (r >= 0) {
+	/* Netlink tells how much room a list of groups would have needed. */
+	if (r > (level == SOL_NETLINK ? INT_MAX : (long)n)) {
+		r = vos_req_breach(&q);
+	} else if (r >= 0) {
 		memcpy(value, vos_req_in_ptr(&q), r < (long)n ? (size_t)r : n);
 		*len = (socklen_t)r;
 		r = 0;
@@ -409,6 +419,8 @@ static long send_small(uint64_t w, const void *p, size_t len, long flags, enum v
 	q.e->arg[4] = VOS_REF_NULL;
 	q.e->arg[5] = 0;
 	r = vos_req_run(&q, how);
+	if (unlikely(r > (long)len))
+		r = vos_req_breach(&q);
 out:
 	vos_req_end(&q);
 	return r;
@@ -453,10 +465,9 @@ static long recv_piece(uint64_t w, void *p, size_t len, long flags, enum vos_wai
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)flags;
 	r = vos_req_run(&q, how);
-	/* With MSG_TRUNC a datagram's length may be more than we have of it, and a stream's bytes
-	 * have been thrown away. */
-	if (unlikely(r > (long)len && !(flags & MSG_TRUNC)))
-		r = -EPROTO;
+	/* With MSG_TRUNC a stream's bytes have been thrown away. */
+	if (unlikely(r > (long)len && !vos_recv_fits(r, len, w, flags)))
+		r = vos_req_breach(&q);
 	else if (r > 0 && !(flags & MSG_TRUNC && (w & VOS_WORD_STREAM || !p)))
 		memcpy(p, vos_req_came(&q), (size_t)r < len ? (size_t)r : len);
 out:
