@@ -7,9 +7,11 @@
 #include "preload/vos.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define NUMBERS_MIN (1ul << 12)
 #define NUMBERS_STD (1ul << 20) /* the kernel's own default ceiling */
@@ -38,9 +40,21 @@ int vos_fdtab_init(void)
 }
 
 /*
- * What placeholders are duplicates of: a memfd sealed against everything, so that a program that
- * reaches it without us gets EPERM for a write and end of file for a read, not silence.
+ * Beyond the last position nothing can be read or written: a program that reaches the file without
+ * us gets EINVAL for either, not the end of the file, which it might believe.
  */
+long vos_fd_seal(long fd)
+{
+	long r = vos_raw3(SYS_fcntl, fd, F_ADD_SEALS, VOS_PLACEHOLDER_SEALS);
+
+	if (!r)
+		vos_raw3(SYS_lseek, fd, INT64_MAX, SEEK_SET);
+	return r;
+}
+
+static const char placeholder_text[8] = "virtuos";
+
+/* What placeholders are duplicates of: a memfd sealed against everything. */
 static int placeholder(void)
 {
 	int fd = vos_fdtab.placeholder;
@@ -51,10 +65,26 @@ static int placeholder(void)
 			   MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fd;
-	vos_raw3(SYS_fcntl, fd, F_ADD_SEALS,
-		 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+	vos_raw4(SYS_pwrite64, fd, (long)placeholder_text, sizeof(placeholder_text), 0);
+	vos_fd_seal(fd);
 	vos_fdtab.placeholder = vos_fd_hide(fd);
 	return vos_fdtab.placeholder;
+}
+
+bool vos_fd_is_placeholder(long fd)
+{
+	char text[sizeof(placeholder_text) + 1];
+
+	return vos_raw2(SYS_fcntl, fd, F_GET_SEALS) == VOS_PLACEHOLDER_SEALS &&
+	       vos_raw4(SYS_pread64, fd, (long)text, sizeof(text), 0) == sizeof(text) - 1 &&
+	       !memcmp(text, placeholder_text, sizeof(placeholder_text));
+}
+
+long vos_fd_put(long fd, bool cloexec)
+{
+	long r = placeholder();
+
+	return r < 0 ? r : vos_raw3(SYS_dup3, r, fd, cloexec ? O_CLOEXEC : 0);
 }
 
 void vos_fd_set(long fd, uint64_t word)
@@ -98,12 +128,8 @@ long vos_fd_install(uint64_t word, long min, bool cloexec)
 
 long vos_fd_replace(long fd, uint64_t word, bool cloexec)
 {
-	long r = placeholder();
+	long r = (unsigned long)fd < vos_fdtab.n ? vos_fd_put(fd, cloexec) : -EBADF;
 
-	if (r >= 0 && (unsigned long)fd >= vos_fdtab.n)
-		r = -EBADF;
-	if (r >= 0)
-		r = vos_raw3(SYS_dup3, r, fd, cloexec ? O_CLOEXEC : 0);
 	if (r < 0)
 		drop_handle(word);
 	else

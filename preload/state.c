@@ -37,8 +37,8 @@ struct keep {
 
 static bool is_placeholder(long fd, struct stat *st)
 {
-	return vos_raw2(SYS_fcntl, fd, F_GET_SEALS) == VOS_STATE_SEALS &&
-	       !vos_raw2(SYS_fstat, fd, st) && !st->st_size;
+	return vos_raw2(SYS_fcntl, fd, F_GET_SEALS) == VOS_PLACEHOLDER_SEALS &&
+	       !vos_raw2(SYS_fstat, fd, st);
 }
 
 /* Bit per domain: where closing this number closes a handle. */

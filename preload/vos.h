@@ -80,6 +80,13 @@ long vos_fd_install(uint64_t word, long min, bool cloexec) HIDDEN;
 void vos_fd_set(long fd, uint64_t word) HIDDEN;
 /* Make @fd (open or not) a placeholder with @word, as dup3 would. fd or -errno. */
 long vos_fd_replace(long fd, uint64_t word, bool cloexec) HIDDEN;
+/* Only make @fd a placeholder, whatever its word. fd or -errno. */
+long vos_fd_put(long fd, bool cloexec) HIDDEN;
+/* Make a memfd one that nothing can be done with. */
+long vos_fd_seal(long fd) HIDDEN;
+#define VOS_PLACEHOLDER_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+/* Some process's placeholder, where there may be no word for it? */
+bool vos_fd_is_placeholder(long fd) HIDDEN;
 /* Is this number one of our own descriptors? The program must not see or close them. */
 bool vos_fd_internal(long fd) HIDDEN;
 /* Move a descriptor of ours to a number out of the way. */

@@ -167,7 +167,7 @@ struct vos_service_head {
  * Attach, over a Unix stream socket: the program sends hello with the channel's memory (a memfd,
  * sealed against shrinking: program area, then service area) and reads welcome. Afterwards each
  * byte that the program sends is a ring of the doorbell; a message with one descriptor attached
- * carries struct vos_wake_fd. The service never sends again; hang-up means death, both ways.
+ * carries struct vos_bell_fd. The service never sends again; hang-up means death, both ways.
  */
 enum {
 	VOS_HELLO_ATTACH = 1, /* a new client */
@@ -200,15 +200,19 @@ struct vos_welcome {
 _Static_assert(sizeof(struct vos_welcome) == 192, "layout is ABI");
 
 /*
- * With SCM_RIGHTS, once for each lane: a stream socket, into which the service sends a byte when
- * the lane's thread waits with WAIT_FD.
+ * With SCM_RIGHTS. WAKE: once for each lane, a stream socket, into which the service sends a byte
+ * when the lane's thread waits with WAIT_FD. TOKEN: before the op of that name in this lane, a
+ * memfd with a lock of flock(); the token lasts as long as the lock.
  */
-struct vos_wake_fd {
-	uint8_t tag; /* VOS_TAG_WAKE_FD; any other byte is the doorbell */
+struct vos_bell_fd {
+	uint8_t tag; /* VOS_TAG_*; any other byte is the doorbell */
 	uint8_t pad;
 	uint16_t lane;
+	uint32_t key; /* TOKEN: an argument of the op, so that one is not taken for another */
 };
-#define VOS_TAG_BELL	0
-#define VOS_TAG_WAKE_FD 1
+_Static_assert(sizeof(struct vos_bell_fd) == 8, "layout is ABI");
+#define VOS_TAG_BELL  0
+#define VOS_TAG_WAKE  1
+#define VOS_TAG_TOKEN 2
 
 #endif

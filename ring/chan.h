@@ -50,6 +50,11 @@ struct vos_transport {
 	void (*ring)(struct vos_chan *c);
 	/* Give the lane a wake descriptor, if it has none yet. 0 or -errno. */
 	int (*wake_fd)(struct vos_chan *c, struct vos_lane *l);
+	/*
+	 * Show the service the file that is to travel with the lane's next token; it keeps neither
+	 * the descriptor nor what is in the file. 0 or -errno. NULL: there is no way to.
+	 */
+	int (*token_file)(struct vos_chan *c, struct vos_lane *l, int fd, uint32_t key);
 };
 
 extern const struct vos_transport vos_transport_unix;

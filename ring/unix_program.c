@@ -126,7 +126,7 @@ static void unix_ring(struct vos_chan *c)
 
 static int unix_wake_fd(struct vos_chan *c, struct vos_lane *l)
 {
-	struct vos_wake_fd m = { VOS_TAG_WAKE_FD, 0, l->index };
+	struct vos_bell_fd m = { VOS_TAG_WAKE, 0, l->index, 0 };
 	int pair[2];
 	long r;
 
@@ -146,9 +146,18 @@ static int unix_wake_fd(struct vos_chan *c, struct vos_lane *l)
 	return r < 0 ? (int)r : 0;
 }
 
+static int unix_token_file(struct vos_chan *c, struct vos_lane *l, int fd, uint32_t key)
+{
+	struct vos_bell_fd m = { VOS_TAG_TOKEN, 0, l->index, key };
+	long r = send_fd(c->bell, &m, sizeof(m), fd);
+
+	return r < 0 ? (int)r : 0;
+}
+
 const struct vos_transport vos_transport_unix = {
 	.scheme = "unix:",
 	.attach = unix_attach,
 	.ring = unix_ring,
 	.wake_fd = unix_wake_fd,
+	.token_file = unix_token_file,
 };

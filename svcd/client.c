@@ -61,9 +61,12 @@ static struct handle_table *new_table(void)
 
 static void client_free(struct client *cl)
 {
-	for (uint32_t i = 0; cl->lane && i < cl->nlanes; i++)
+	for (uint32_t i = 0; cl->lane && i < cl->nlanes; i++) {
 		if (cl->lane[i].wake_fd >= 0)
 			close(cl->lane[i].wake_fd);
+		if (cl->lane[i].sent_fd >= 0)
+			close(cl->lane[i].sent_fd);
+	}
 	if (cl->service)
 		guard_unmap(cl->service, VOS_SERVICE_SIZE(cl->nlanes, cl->pool));
 	if (cl->program)
@@ -266,7 +269,7 @@ static int make_lanes(struct client *cl)
 		l->client = cl;
 		l->slot = (struct vos_entry *)(cl->service + VOS_SERVICE_LANES) + i * VOS_SLOTS;
 		l->index = (uint16_t)i;
-		l->wake_fd = -1;
+		l->wake_fd = l->sent_fd = -1;
 		list_init(&l->active);
 		/* Not polled before the first kick. */
 		vos_entry_sleep(&l->slot[0]);

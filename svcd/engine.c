@@ -138,7 +138,7 @@ static void scan_kicks(struct engine *e, struct client *cl)
 	}
 }
 
-static void take_wake_fd(struct client *cl, const struct vos_wake_fd *m, int fd)
+static void take_wake_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
 {
 	struct lane *l = m->lane < cl->nlanes ? &cl->lane[m->lane] : NULL;
 	const uint8_t one = 1;
@@ -154,7 +154,24 @@ static void take_wake_fd(struct client *cl, const struct vos_wake_fd *m, int fd)
 	client_break(cl, "wake descriptor for a lane that does not exist, or has one");
 }
 
-static void take_fds(struct client *cl, const struct vos_wake_fd *m, ssize_t n, struct msghdr *msg)
+static void take_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
+{
+	switch (m->tag) {
+	case VOS_TAG_WAKE:
+		take_wake_fd(cl, m, fd);
+		break;
+	case VOS_TAG_TOKEN:
+		if (m->lane < cl->nlanes) {
+			token_file(&cl->lane[m->lane], m->key, fd);
+			break;
+		}
+		/* fall through */
+	default:
+		close(fd);
+	}
+}
+
+static void take_fds(struct client *cl, const struct vos_bell_fd *m, ssize_t n, struct msghdr *msg)
 {
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
 		int *fd = (int *)CMSG_DATA(h);
@@ -162,8 +179,8 @@ static void take_fds(struct client *cl, const struct vos_wake_fd *m, ssize_t n, 
 							 : 0;
 
 		for (size_t i = 0; i < nfds; i++) {
-			if (i == 0 && n == sizeof(*m) && m->tag == VOS_TAG_WAKE_FD)
-				take_wake_fd(cl, m, fd[i]);
+			if (i == 0 && n == sizeof(*m))
+				take_fd(cl, m, fd[i]);
 			else
 				close(fd[i]);
 		}
@@ -177,7 +194,7 @@ static bool read_message(struct client *cl, bool *hung_up)
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int) * 4)];
 	} control;
-	struct vos_wake_fd m;
+	struct vos_bell_fd m;
 	struct iovec iov = { &m, sizeof(m) };
 	struct msghdr msg = { .msg_iov = &iov,
 			      .msg_iovlen = 1,
@@ -208,6 +225,20 @@ static void messages_mail(struct engine *e, void *arg)
 {
 	after_messages(e, arg, false);
 	client_put(arg);
+}
+
+void engine_hear(struct client *cl)
+{
+	bool hung_up = false, read = false;
+
+	while (read_message(cl, &hung_up))
+		read = true;
+	if (!read)
+		return;
+	/* There may have been rings among it. */
+	client_get(cl);
+	while (engine_post(cl->engine, messages_mail, cl))
+		usleep(1000);
 }
 
 static void client_event(struct engine *e, struct client *cl, uint32_t events)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -274,6 +275,24 @@ void notify_ready(void)
 		send(notify_sock, "READY=1", 7, MSG_NOSIGNAL);
 }
 
+static int kick = -1;
+
+void control_kick(void)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(kick, &one, sizeof(one));
+
+	(void)n; /* it can only be full of them */
+}
+
+static void kicked(void)
+{
+	uint64_t all;
+	ssize_t n = read(kick, &all, sizeof(all));
+
+	(void)n;
+}
+
 static struct engine *next_engine(void)
 {
 	static int next;
@@ -341,28 +360,35 @@ static void drain(void)
 			 DRAIN_MS);
 }
 
+static bool anything_to_reap(void)
+{
+	return ticket_any() || token_any();
+}
+
 /* Until SIGTERM or SIGINT. */
 static void serve(int ep, int sigfd)
 {
 	struct epoll_event ev[32];
 
 	for (;;) {
-		int n = epoll_wait(ep, ev, 32, ticket_any() ? 1000 : -1);
+		int n = epoll_wait(ep, ev, 32, anything_to_reap() ? 1000 : -1);
 
 		for (int i = 0; i < n; i++) {
 			int fd = (int)(uint32_t)ev[i].data.u64;
 
 			if (fd == sigfd)
 				return;
-			if (ev[i].data.u64 >> 32) {
+			if (fd == kick) {
+				kicked();
+			} else if (ev[i].data.u64 >> 32) {
 				epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL);
 				client_attach(fd, next_engine());
 			} else {
 				accept_all(ep, fd);
 			}
 		}
-		if (ticket_any())
-			ticket_reap();
+		ticket_reap();
+		token_reap();
 	}
 }
 
@@ -385,6 +411,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < opt.nlisten; i++)
 		watch_fd(ep, listen_unix(opt.listen[i]), false);
 	watch_fd(ep, sigfd, false);
+	kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	watch_fd(ep, kick, false);
 	tzset();
 	confine();
 	if (guard_init())

@@ -43,6 +43,7 @@ struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
 	}
 	d->refs = 1;
 	d->nonblock = nonblock;
+	list_init(&d->tokens);
 	return o;
 }
 
@@ -65,7 +66,12 @@ struct ofd *ofd_get(struct ofd *o)
 
 static bool put(struct ofd *o)
 {
-	return o && atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1;
+	if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
+		return false;
+	/* Pairs with token_make(). */
+	if (atomic_load(&o->desc->sent))
+		token_settle(o->desc);
+	return true;
 }
 
 static void destroy(struct ofd *o)

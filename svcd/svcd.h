@@ -91,6 +91,8 @@ struct description {
 	_Atomic int refs;
 	_Atomic bool nonblock; /* the program's O_NONBLOCK; sockets and pipes here always have it */
 	_Atomic int64_t timeout[2]; /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+	_Atomic bool sent;	    /* there has been a token for it; token.c */
+	struct list tokens;	    /* under the lock of tokens */
 };
 
 /* A descriptor of ours, and the handles that stand for it: those of one client and of its forks. */
@@ -103,7 +105,6 @@ struct ofd {
 	bool no_nowait;		    /* the file system knows no RWF_NOWAIT */
 	_Atomic uint8_t warm;	    /* see calls/rw.c */
 	struct watch *watches;	    /* one per engine that has parked a call on it; under lock */
-	struct token *token;	    /* what stands for it elsewhere; under the lock of tickets */
 	pthread_mutex_t lock;
 };
 
@@ -161,8 +162,10 @@ struct lane {
 	bool polled;
 	bool scan; /* kicked: all slots are to be looked at */
 	uint16_t index;
-	uint16_t kick;				/* last kick word seen */
-	_Atomic int wake_fd;			/* for VOS_WAIT_FD, or -1; set once */
+	uint16_t kick;	     /* last kick word seen */
+	_Atomic int wake_fd; /* for VOS_WAIT_FD, or -1; set once */
+	int sent_fd;	     /* for the next token, or -1; token.c */
+	uint32_t sent_key;
 	_Atomic(struct call *) call[VOS_SLOTS]; /* those that are held */
 };
 
@@ -353,6 +356,8 @@ void engine_drive(struct engine *);
 /* Have the driver of @e run fn(arg) soon. 0 or -ENOMEM. */
 int engine_post(struct engine *e, void (*fn)(struct engine *, void *), void *arg);
 void engine_poll_lane(struct engine *, struct lane *);
+/* Read what the client has sent before its call; it may block. */
+void engine_hear(struct client *);
 uint64_t now_ns(void);
 
 /* turn.c */
@@ -409,8 +414,19 @@ long ticket_bind(const uint64_t id[2], pid_t pid);
 void ticket_reap(void);
 /* Are there any that ticket_reap() has to look at? */
 bool ticket_any(void);
-long token_make(struct client *, struct ofd *, uint32_t root, uint64_t id[2]);
-long token_claim(struct client *, const uint64_t id[2]);
+
+/* --- tokens (token.c): descriptors that are under way to another process
+ * --------------------------------------------------- */
+
+/* The file that will travel with a token of this lane has come. Takes @fd over. */
+void token_file(struct lane *, uint32_t key, int fd);
+/* @key: of the file that came for it, 0: none. May block. 0 or -errno. */
+long token_make(struct call *, struct ofd *, uint32_t key, uint64_t id[2]);
+long token_claim(struct client *, const uint64_t id[2], uint32_t root, bool last);
+/* A descriptor of @desc was closed: what has arrived is not under way any more. */
+void token_settle(struct description *desc);
+void token_reap(void);
+bool token_any(void);
 
 /* --- POSIX locks (calls/lock.c) --- */
 
@@ -427,6 +443,7 @@ void *guard_map(int memfd, size_t size, size_t guard_off, uint32_t *guard_value)
 void guard_unmap(void *map, size_t size);
 int guard_init(void);
 void notify_ready(void);
+void control_kick(void); /* any thread: there is something to be reaped now */
 int random_id(uint64_t id[2]);
 
 /* --- calls of their own: svcd/calls/

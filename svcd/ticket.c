@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a process leaves for its child, for its next image, or for whoever it sends a descriptor to.
+ * What a process leaves for its child, or for its next image.
  *
  * A ticket is a copy of a client's table (each handle keeps its number), roots and working
  * directory. Its life: ticket_make() for a client that is about to fork or exec; ticket_bind() to
@@ -10,8 +10,6 @@
  * while. A description in a ticket is open, so a ticket must not outlive its purpose: the reaper
  * sleeps on the processes that tickets are bound to and drops them at once.
  *
- * A token stands for one description and works as often as it is claimed; it lasts as long as the
- * client that made it holds the description.
  * The numbers are random: knowing one is the right to use it, as holding a descriptor is.
  */
 #define _GNU_SOURCE
@@ -49,16 +47,8 @@ struct ticket {
 	struct item item[];
 };
 
-struct token {
-	struct list list;
-	uint64_t id[2];
-	struct ofd *ofd;
-	uint32_t root;
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list tickets = { &tickets, &tickets };
-static struct list tokens = { &tokens, &tokens };
 static uint64_t serials;
 static int unbound;	/* tickets that are bound to nobody */
 static int reaper = -1; /* its epoll, made with the first ticket that is bound */
@@ -156,6 +146,7 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, uint64_t id[
 {
 	uint64_t *sorted = keep ? copy_list(keep, n) : NULL;
 	struct ticket *t = keep && !sorted ? NULL : copy_handles(cl->table, sorted, n);
+	bool first;
 	long r;
 
 	free(sorted);
@@ -174,8 +165,10 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, uint64_t id[
 	pthread_mutex_lock(&lock);
 	t->serial = ++serials;
 	list_add_tail(&t->list, &tickets);
-	unbound++;
+	first = !unbound++;
 	pthread_mutex_unlock(&lock);
+	if (first)
+		control_kick();
 	return 0;
 }
 
@@ -371,15 +364,6 @@ void ticket_reap(void)
 		unlist(t);
 		list_add_tail(p, &dead);
 	}
-	list_for_each_safe(p, next, &tokens) {
-		struct token *t = list_entry(p, struct token, list);
-
-		if (atomic_load(&t->ofd->refs) == 1) { /* only we hold it */
-			list_del(p);
-			ofd_put(t->ofd);
-			free(t);
-		}
-	}
 	pthread_mutex_unlock(&lock);
 	list_for_each_safe(p, next, &dead)
 		ticket_free(list_entry(p, struct ticket, list));
@@ -390,55 +374,7 @@ bool ticket_any(void)
 	bool any;
 
 	pthread_mutex_lock(&lock);
-	any = unbound || !list_empty(&tokens);
+	any = unbound;
 	pthread_mutex_unlock(&lock);
 	return any;
-}
-
-/* --- tokens --------------------------------------------------------------------------------------
- */
-
-long token_make(struct client *cl, struct ofd *o, uint32_t root, uint64_t id[2])
-{
-	struct token *t;
-	long r = 0;
-
-	(void)cl;
-	pthread_mutex_lock(&lock);
-	/* One for each description: two would keep it alive for each other. */
-	t = o->token;
-	if (!t) {
-		t = calloc(1, sizeof(*t));
-		if (!t || random_id(t->id)) {
-			free(t);
-			r = -ENOMEM;
-			goto out;
-		}
-		t->ofd = ofd_get(o);
-		o->token = t;
-		list_add_tail(&t->list, &tokens);
-	}
-	t->root = root;
-	memcpy(id, t->id, sizeof(t->id));
-out:
-	pthread_mutex_unlock(&lock);
-	return r;
-}
-
-long token_claim(struct client *cl, const uint64_t id[2])
-{
-	struct ofd *o = NULL;
-	uint32_t root = 0;
-
-	pthread_mutex_lock(&lock);
-	list_for_each(p, &tokens) {
-		struct token *t = list_entry(p, struct token, list);
-
-		if (t->id[0] == id[0] && t->id[1] == id[1]) {
-			o = ofd_get(t->ofd);
-			root = t->root;
-		}
-	}
-	pthread_mutex_unlock(&lock);
-	return o ? handle_add(cl, o, root) : -ESTALE;
 }

@@ -4,11 +4,12 @@
  * vos_msg and its parts; see ring/calls.h.
  *
  * Ancillary data is passed on as it is, both ways. Descriptors are the exception: those of a remote
- * socket's message would be numbers of another table (EOPNOTSUPP), and a remote descriptor in a
- * local message would reach its receiver as a placeholder, so it is refused in the same way.
+ * socket's message would be numbers of another table (EOPNOTSUPP); remote ones in a local message
+ * go by way of pass.c.
  */
 #define _GNU_SOURCE
 #include "preload/calls/socket.h"
+#include "preload/pass.h"
 
 #include <limits.h>
 #include <string.h>
@@ -353,29 +354,11 @@ long vos_recv_msg(uint64_t w, struct msghdr *m, long flags, enum vos_wait how)
 
 /* --- the system calls ----------------------------------------------------------------------- */
 
-/* Does a local message hand over a remote descriptor? */
-static bool sends_remote(const struct msghdr *m)
+static long send_local(long fd, const struct msghdr *m, long flags)
 {
-	struct cmsghdr *h;
-
-	if (likely(!atomic_load_explicit(&vos_fdtab.nremote, memory_order_relaxed)))
-		return false;
-	if (!m || !m->msg_control)
-		return false;
-	for (h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR((struct msghdr *)m, h)) {
-		const unsigned char *p = CMSG_DATA(h);
-
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= h->cmsg_len; at += sizeof(int)) {
-			int fd;
-
-			memcpy(&fd, p + at - CMSG_LEN(0), sizeof(fd));
-			if (vos_fd(fd))
-				return true;
-		}
-	}
-	return false;
+	if (unlikely(vos_pass_any(m)))
+		return vos_pass_send(fd, m, flags);
+	return vos_local(SYS_sendmsg, fd, (long)m, flags, 0, 0, 0);
 }
 
 long vos_sys_sendmsg(long fd, long msg, long flags, long a3, long a4, long a5)
@@ -386,8 +369,7 @@ long vos_sys_sendmsg(long fd, long msg, long flags, long a3, long a4, long a5)
 
 	(void)a3, (void)a4, (void)a5;
 	if (likely(!w))
-		return unlikely(sends_remote(m)) ? -EOPNOTSUPP
-						 : vos_local(SYS_sendmsg, fd, msg, flags, 0, 0, 0);
+		return send_local(fd, m, flags);
 	r = vos_not_socket(w);
 	return r ? r : vos_send_msg(w, m, flags, vos_wait_of(fd, true));
 }
@@ -398,19 +380,34 @@ long vos_sys_recvmsg(long fd, long msg, long flags, long a3, long a4, long a5)
 	long r;
 
 	(void)a3, (void)a4, (void)a5;
-	if (likely(!w))
-		return vos_local(SYS_recvmsg, fd, msg, flags, 0, 0, 0);
+	if (likely(!w)) {
+		r = vos_local(SYS_recvmsg, fd, msg, flags, 0, 0, 0);
+		if (r >= 0)
+			vos_pass_received((const struct msghdr *)msg, flags);
+		return r;
+	}
 	r = vos_not_socket(w);
 	return r ? r : vos_recv_msg(w, (struct msghdr *)msg, flags, vos_wait_of(fd, false));
 }
 
 static long sendmmsg_local(long fd, struct mmsghdr *m, unsigned n, long flags)
 {
+	bool any = false;
+	unsigned i;
+	long r = 0;
+
 	if (atomic_load_explicit(&vos_fdtab.nremote, memory_order_relaxed))
-		for (unsigned i = 0; i < n && i < MESSAGES; i++)
-			if (sends_remote(&m[i].msg_hdr))
-				return -EOPNOTSUPP;
-	return vos_local(SYS_sendmmsg, fd, (long)m, n, flags, 0, 0);
+		for (i = 0; i < n && i < MESSAGES && !any; i++)
+			any = vos_pass_any(&m[i].msg_hdr);
+	if (likely(!any))
+		return vos_local(SYS_sendmmsg, fd, (long)m, n, flags, 0, 0);
+	for (i = 0; i < n && i < MESSAGES; i++) {
+		r = send_local(fd, &m[i].msg_hdr, flags);
+		if (r < 0)
+			break;
+		m[i].msg_len = (unsigned)r;
+	}
+	return i ? (long)i : r;
 }
 
 /* An error after the first message is forgotten, as the kernel does; the next call will meet it. */
@@ -470,8 +467,12 @@ long vos_sys_recvmmsg(long fd, long msgs, long count, long flags, long timeout, 
 	long r;
 
 	(void)a5;
-	if (likely(!w))
-		return vos_local(SYS_recvmmsg, fd, msgs, count, flags, timeout, 0);
+	if (likely(!w)) {
+		r = vos_local(SYS_recvmmsg, fd, msgs, count, flags, timeout, 0);
+		for (i = 0; (long)i < r; i++)
+			vos_pass_received(&m[i].msg_hdr, flags);
+		return r;
+	}
 	r = vos_not_socket(w);
 	if (r)
 		return r;

@@ -47,24 +47,28 @@ long svcd_call_dup(struct call *c)
 
 long svcd_call_token(struct call *c)
 {
+	uint32_t root = VOS_ROOT_NONE;
 	uint64_t id[2];
-	uint32_t root = 0;
 	long r;
 
 	if (!c->a[1])
 		return -EFAULT;
 	handle_ofd(c->client, c->raw[0], &root);
-	r = token_make(c->client, c->ofd[0], root, id);
-	if (!r)
-		memcpy((void *)c->a[1], id, sizeof(id));
-	return r;
+	call_may_block(c);
+	if (c->a[2])
+		engine_hear(c->client);
+	r = token_make(c, c->ofd[0], (uint32_t)c->a[2], id);
+	if (r)
+		return r;
+	memcpy((void *)c->a[1], id, sizeof(id));
+	return root;
 }
 
 long svcd_call_claim(struct call *c)
 {
 	const uint64_t id[2] = { c->raw[0], c->raw[1] };
 
-	return token_claim(c->client, id);
+	return token_claim(c->client, id, (uint32_t)c->a[2], c->a[3]);
 }
 
 static long set_flags(struct ofd *o, int flags)

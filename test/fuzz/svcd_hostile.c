@@ -51,8 +51,8 @@ uint64_t random_bits(void)
 
 static void send_wake_fds(void)
 {
-	struct vos_wake_fd m[2] = {
-		{ VOS_TAG_WAKE_FD, 0, (uint16_t)below(session.c.nlanes + 4) },
+	struct vos_bell_fd m[2] = {
+		{ VOS_TAG_WAKE, 0, (uint16_t)below(session.c.nlanes + 4), 0 },
 	};
 	int fds[8], pair[2] = { -1, -1 }, pipes[2] = { -1, -1 };
 	struct linger linger = { 1, 1000 };
