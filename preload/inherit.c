@@ -9,15 +9,19 @@
  */
 #define _GNU_SOURCE
 #include "preload/state.h"
+#include "preload/pass.h"
 #include "preload/process.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define NONE (-1)
+#define NONE	   (-1)
+#define KEPT_FIRST 3 /* SD_LISTEN_FDS_START */
+#define KEPT_MAX   65536
 
 struct state {
 	const struct vos_state_head *head;
@@ -231,13 +235,30 @@ static bool have_table(void)
 	return true;
 }
 
-void vos_inherit(void)
+/*
+ * A service manager keeps descriptors for us (LISTEN_FDS) that it has got in messages: what we have
+ * sent to it is what we get.
+ */
+static void take_kept(void)
+{
+	const char *s = getenv("LISTEN_FDS");
+	int n = 0;
+
+	if (!s || !vos_config.ndomains || !have_table())
+		return;
+	while (*s >= '0' && *s <= '9' && n < KEPT_MAX)
+		n = n * 10 + (*s++ - '0');
+	for (int fd = KEPT_FIRST; fd < KEPT_FIRST + n && fd < KEPT_MAX; fd++)
+		if (!vos_fd(fd))
+			vos_pass_take(fd, false, false);
+}
+
+static void take_state(int fd)
 {
 	struct state s = { 0 };
-	int fd = vos_env_take_state();
 	bool soon = false;
 
-	if (fd < 0 || !open_state(&s, fd))
+	if (!open_state(&s, fd))
 		return;
 	if (fits(&s) && have_table())
 		soon = take_over(&s);
@@ -245,4 +266,13 @@ void vos_inherit(void)
 	/* Descriptors are used soon; before a chroot or a filter that the program may put up. */
 	if (soon)
 		vos_tickets_take();
+}
+
+void vos_inherit(void)
+{
+	int fd = vos_env_take_state();
+
+	if (fd >= 0)
+		take_state(fd);
+	take_kept();
 }

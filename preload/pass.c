@@ -110,6 +110,8 @@ static long make_token(uint64_t w, int file, uint64_t token[2])
 		q.e->arg[2] = key;
 		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
 	}
+	if (r > UINT32_MAX)
+		r = vos_req_breach(&q);
 	if (r >= 0)
 		memcpy(token, vos_req_in_ptr(&q), 2 * sizeof(*token));
 	vos_req_end(&q);
@@ -288,9 +290,11 @@ static uint64_t claim(const struct vos_sent *s, int dom, bool last)
 		q.e->arg[2] = root;
 		q.e->arg[3] = last;
 		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
+		if (r >= 0)
+			r = vos_req_handle(&q, r);
 		vos_req_end(&q);
 	}
-	if (r < 0 || (uint64_t)r & ~VOS_HANDLE_MASK) {
+	if (r < 0) {
 		r = 0;
 		inc = inc > 1 ? (uint8_t)(inc - 1) : 255; /* it will be long until that comes */
 	}
@@ -327,4 +331,26 @@ void vos_pass_received(const struct msghdr *m, long flags)
 			vos_pass_take(number_at(at, i), flags & MSG_CMSG_CLOEXEC,
 				      !(flags & MSG_PEEK));
 	}
+}
+
+/* --- taking them out of another process ------------------------------------------------------- */
+
+/*
+ * pidfd_getfd() asks the other process for nothing, so it cannot have told us what its placeholders
+ * stand for. A file that travels is as good as one in a message.
+ */
+long vos_sys_pidfd_getfd(long pidfd, long fd, long flags, long a3, long a4, long a5)
+{
+	long r = vos_raw3(SYS_pidfd_getfd, pidfd, fd, flags);
+
+	(void)a3, (void)a4, (void)a5;
+	if (r < 0)
+		return r;
+	if (vos_fd_is_placeholder(r)) {
+		vos_raw1(SYS_close, r);
+		return -EOPNOTSUPP;
+	}
+	if (vos_fdtab.n && !vos_chan_confined)
+		vos_pass_take((int)r, true, false);
+	return r;
 }
