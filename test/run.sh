@@ -95,7 +95,7 @@ simple_test() { # NAME TIMEOUT COMMAND...
 	shift 2
 	wanted "$name" || return 0
 	mkdir -p "$work/simple"
-	clean_exec setsid timeout -k 2 "$limit" env TMPDIR="$work/simple" "$@" \
+	clean_exec setsid timeout -k 2 "$limit" env TMPDIR="$work/simple" VT_SIZE="$size" "$@" \
 		</dev/null >"$work/simple.out" 2>&1 &
 	sid=$!
 	wait "$sid" || rc=$?
