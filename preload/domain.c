@@ -18,9 +18,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define LANES 256u
-#define POOL  VOS_POOL_MAX
-
 struct vos_config vos_config;
 struct vos_domain vos_domain[VOS_MAX_DOMAINS];
 
@@ -58,17 +55,6 @@ static void unlock(const uint64_t *mask)
 {
 	atomic_store_explicit(&attaching, 0, memory_order_release);
 	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
-}
-
-static const struct vos_transport *find_transport(const char *address, const char **where)
-{
-	const struct vos_transport *t = &vos_transport_unix;
-	size_t n = 0;
-
-	while (t->scheme[n] && t->scheme[n] == address[n])
-		n++;
-	*where = address + n;
-	return t->scheme[n] ? NULL : t;
 }
 
 /* Kept by the kernel alone: read it without changing what other threads see for long. */
@@ -115,22 +101,17 @@ static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2]
 			       .umask = current_umask(),
 			       .ticket = { ticket[0], ticket[1] } };
 	struct vos_welcome w = { 0 };
+	const struct vos_domain_config *d = &vos_config.domain[dom];
 	const char *where;
-	int memory, r;
+	int r;
 
-	c->transport = find_transport(vos_config.domain[dom].address, &where);
+	c->transport = vos_transport_find(d->address, &where);
 	if (!c->transport)
 		return -EPROTONOSUPPORT;
-	memory = vos_chan_create(c, LANES, POOL);
-	if (memory < 0)
-		return memory;
-	r = c->transport->attach(c, memory, where, &h, &w);
-	vos_raw1(SYS_close, memory);
-	if (r)
-		vos_chan_destroy(c);
+	r = c->transport->attach(c, where, d->name, &h, &w);
 	if (r && w.error && r != -ESTALE) {
 		w.text[sizeof(w.text) - 1] = 0;
-		vos_say("domain ", vos_config.domain[dom].name, " refuses us: ", w.text, NULL);
+		vos_say("domain ", d->name, " refuses us: ", w.text, NULL);
 	}
 	return r;
 }
@@ -188,14 +169,10 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 	vos_chan_kill(c);
 	lock(&mask);
 	if (atomic_compare_exchange_strong(&d->chan, &expected, NULL)) {
-		int bell = c->bell;
-
 		/* Handles of this incarnation are dead from now on, and its roots forgotten. */
 		d->nroots = 0;
 		d->inc = d->inc == 255 ? 1 : (uint8_t)(d->inc + 1);
-		vos_fd_set(bell, 0);
-		vos_raw2(SYS_shutdown, bell, SHUT_RDWR); /* wakes who sleeps in poll on it */
-		vos_raw1(SYS_close, bell);
+		c->transport->close(c);
 	}
 	unlock(&mask);
 }
@@ -244,13 +221,9 @@ void vos_domain_forked(void)
 
 		if (!c)
 			continue;
-		vos_fd_set(c->bell, 0);
-		vos_raw1(SYS_close, c->bell);
-		for (uint32_t l = 0; l < c->nlanes; l++) {
-			if (c->lane[l].wake_fd < 0)
-				continue;
-			vos_fd_set(c->lane[l].wake_fd, 0);
-			vos_raw1(SYS_close, c->lane[l].wake_fd);
-		}
+		c->transport->close(c);
+		for (uint32_t l = 0; l < c->nlanes; l++)
+			if (c->lane[l].wake_fd >= 0)
+				vos_chan_close_fd(c->lane[l].wake_fd);
 	}
 }

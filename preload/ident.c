@@ -80,7 +80,9 @@ static long prove(unsigned dom, struct vos_chan *c)
 			       .session = { c->session[0], c->session[1] } };
 	struct vos_welcome w = { 0 };
 
-	return c->transport->attach(c, -1, address + strlen(c->transport->scheme), &h, &w);
+	if (!c->transport->prove)
+		return -EPERM;
+	return c->transport->prove(address + strlen(c->transport->scheme), &h, &w);
 }
 
 void vos_ident_changed(void)

@@ -156,6 +156,12 @@ static int hide_fd(int fd)
 	return vos_fd_hide(fd);
 }
 
+static void close_fd(int fd)
+{
+	vos_fd_set(fd, 0);
+	vos_raw1(SYS_close, fd);
+}
+
 void vos_init(void)
 {
 	if (vos_stage != VOS_STAGE_RAW)
@@ -174,6 +180,7 @@ void vos_init(void)
 		vos_die(127);
 	}
 	vos_chan_hide_fd = hide_fd;
+	vos_chan_close_fd = close_fd;
 	patch_libc();
 	if (vos_resolver_init)
 		vos_resolver_init();

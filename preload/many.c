@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One sleep for requests and local descriptors: the kernel's ppoll() on the descriptors, on the
- * wake descriptor of each lane that has a request, and on each channel's doorbell, whose hang-up is
+ * One sleep for requests and local descriptors: the kernel's ppoll() on the descriptors, and for
+ * each request on what its channel's transport wants to be polled: what tells of its answer, and of
  * the service's death. The order is that of every sleep: announce it in the entry, then go to
- * sleep; an answer in between finds the announcement and writes the wake descriptor.
+ * sleep; an answer in between finds the announcement.
  *
- * A wake descriptor may have been written for an earlier request, so being woken means nothing
- * until an entry says that it is done.
+ * What wakes us may have been meant for an earlier request, so being woken means nothing until an
+ * entry says that it is done.
  */
 #define _GNU_SOURCE
 #include "preload/epoll.h"
@@ -118,11 +118,11 @@ static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
 
 	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
 		struct vos_req *q = &m->q[d];
+
 		/* On top of another call: it may be about to sleep there, and must not miss
 		 * it. */
-		bool has_fd = q->l->depth == 1 && !q->c->transport->wake_fd(q->c, q->l);
-
-		if (!has_fd)
+		m->has_fd[d] = q->l->depth == 1 && !q->c->transport->wake_fd(q->c, q->l);
+		if (!m->has_fd[d])
 			*coarse = true;
 		else if (!vos_entry_announce(q->e, VOS_WAIT_FD))
 			all = false;
@@ -130,31 +130,32 @@ static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
 			vos_chan_kill(q->c);
 			all = false;
 		}
-		*p++ = (struct pollfd){ has_fd ? q->l->wake_fd : -1, POLLIN, 0 };
-		*p++ = (struct pollfd){ q->c->bell, 0, 0 };
+		p[0].fd = p[1].fd = -1;
+		if (m->has_fd[d])
+			q->c->transport->poll(q->c, q->l, p);
+		p += 2;
 	}
 	return all;
 }
 
-/* The descriptors of ours: empty those that woke us, and see who died. */
-static unsigned heed(struct vos_many *m, const struct pollfd *p)
+/* What became of the descriptors of ours: how many of them were ready. */
+static unsigned heed(struct vos_many *m, struct pollfd *p)
 {
 	unsigned ours = 0;
 
 	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
-		uint64_t n;
-
-		if (p[0].revents) {
-			vos_raw3(SYS_read, p[0].fd, (long)&n, sizeof(n));
-			ours++;
-		}
-		if (p[1].revents) {
-			vos_chan_kill(m->q[d].c);
-			ours++;
-		}
+		if (m->has_fd[d])
+			ours += m->q[d].c->transport->polled(m->q[d].c, m->q[d].l, p);
 		p += 2;
 	}
 	return ours;
+}
+
+static void awake(struct vos_many *m, bool cut)
+{
+	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d))
+		if (m->q[d].c->transport->awake)
+			m->q[d].c->transport->awake(m->q[d].c, m->q[d].l, cut);
 }
 
 /* Rounded up: not before the time. */
@@ -205,6 +206,7 @@ static void give_up(void *arg)
 {
 	struct vos_many *m = arg;
 
+	awake(m, true);
 	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
 		vos_req_collect(&m->q[d]);
 		vos_req_end(&m->q[d]);
@@ -230,8 +232,8 @@ static long cancellable_ppoll(struct vos_many *m, struct pollfd *p, unsigned n, 
 	return r;
 }
 
-long vos_many_sleep(struct vos_many *m, struct pollfd *p, unsigned n, int64_t deadline,
-		    const struct vos_mask *mask)
+static long sleep_until(struct vos_many *m, struct pollfd *p, unsigned n, int64_t deadline,
+			const struct vos_mask *mask)
 {
 	unsigned extra = 2 * (unsigned)__builtin_popcount(m->posted);
 	bool coarse = false;
@@ -252,4 +254,13 @@ long vos_many_sleep(struct vos_many *m, struct pollfd *p, unsigned n, int64_t de
 		if (r || vos_many_done(m) || (ns == left && left >= 0 && !vos_left(deadline)))
 			return r;
 	}
+}
+
+long vos_many_sleep(struct vos_many *m, struct pollfd *p, unsigned n, int64_t deadline,
+		    const struct vos_mask *mask)
+{
+	long r = sleep_until(m, p, n, deadline, mask);
+
+	awake(m, false);
+	return r;
 }

@@ -13,8 +13,9 @@
 
 struct vos_many {
 	struct vos_req q[VOS_MAX_DOMAINS];
-	unsigned posted; /* bit for each domain */
-	long key;	 /* from vos_epoll_enter(), -1: none */
+	unsigned posted;	      /* bit for each domain */
+	long key;		      /* from vos_epoll_enter(), -1: none */
+	bool has_fd[VOS_MAX_DOMAINS]; /* the answer is announced by a descriptor */
 };
 
 /* Spare entries that vos_many_sleep() needs after the local descriptors. */

@@ -205,11 +205,19 @@ static bool cancellable(uint16_t op)
 	}
 }
 
+/* Its sleep in a call was left somewhere in the middle. */
+static void awake(struct vos_chan *c, struct vos_lane *l)
+{
+	if (c->transport->awake)
+		c->transport->awake(c, l, true);
+}
+
 /* The thread ends in the middle of the call. */
 static void give_up(void *arg)
 {
 	struct vos_req *q = arg;
 
+	awake(q->c, q->l);
 	cancel(q);
 	vos_req_end(q);
 }
@@ -322,8 +330,10 @@ static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const voi
 	for (int s = 0; s < (int)VOS_SLOTS; s++) {
 		const void *f = l->held[s].frame;
 
-		if (l->claimed & 1u << s && f && abandoned(f, frame, &alt))
-			drop_claim(c, l, dom, s);
+		if (!(l->claimed & 1u << s) || !f || !abandoned(f, frame, &alt))
+			continue;
+		awake(c, l);
+		drop_claim(c, l, dom, s);
 	}
 }
 

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 static void *map(size_t size, int fd, size_t off)
@@ -54,13 +53,13 @@ static void init_lanes(struct vos_chan *c)
 	}
 }
 
-int vos_chan_create(struct vos_chan *c, uint32_t lanes, uint32_t pool)
+int vos_chan_init(struct vos_chan *c, void *program, void *service, uint32_t lanes, uint32_t pool)
 {
-	size_t psize = VOS_PROGRAM_SIZE(lanes, pool), ssize = VOS_SERVICE_SIZE(lanes, pool);
-	int fd = make_memory(psize + ssize);
-
-	if (fd < 0)
-		return fd;
+	c->lane = map(lanes * sizeof(*c->lane), -1, 0);
+	if (!c->lane)
+		return -ENOMEM;
+	c->program = program;
+	c->service = service;
 	c->nlanes = lanes;
 	c->pool = pool;
 	c->bell = -1;
@@ -69,15 +68,12 @@ int vos_chan_create(struct vos_chan *c, uint32_t lanes, uint32_t pool)
 	atomic_store(&c->doubt, 0);
 	for (int i = 0; i < VOS_NOPS; i++)
 		c->pace[i] = 0;
-	c->program = map(psize + ssize, fd, 0);
-	c->lane = map(lanes * sizeof(*c->lane), -1, 0);
-	if (!c->program || !c->lane)
-		goto out_unmap;
-	c->service = c->program + psize;
 	/* A fork child must not run into the parent's channel: it gets one of its own. */
-	vos_raw3(SYS_madvise, (long)c->program, (long)(psize + ssize), MADV_DONTFORK);
-	c->ph = (struct vos_program_head *)c->program;
-	c->sh = (struct vos_service_head *)c->service;
+	vos_raw3(SYS_madvise, (long)program, (long)VOS_PROGRAM_SIZE(lanes, pool), MADV_DONTFORK);
+	vos_raw3(SYS_madvise, (long)service, (long)VOS_SERVICE_SIZE(lanes, pool), MADV_DONTFORK);
+	c->ph = program;
+	c->sh = service;
+	c->live = &c->sh->guard;
 	c->ph->magic = VOS_MAGIC;
 	c->ph->version = VOS_VERSION;
 	c->ph->lanes = lanes;
@@ -86,11 +82,21 @@ int vos_chan_create(struct vos_chan *c, uint32_t lanes, uint32_t pool)
 	vos_pool_init(&c->out, VOS_PROGRAM_DATA + VOS_ALIGN(lanes * VOS_SMALL), pool);
 	vos_pool_init(&c->in, (uint32_t)(VOS_SERVICE_DATA(lanes) + VOS_ALIGN(lanes * VOS_SMALL)),
 		      pool);
-	return fd;
+	return 0;
+}
 
-out_unmap:
-	unmap(c->lane, lanes * sizeof(*c->lane));
-	unmap(c->program, psize + ssize);
+int vos_chan_create(struct vos_chan *c, uint32_t lanes, uint32_t pool)
+{
+	size_t psize = VOS_PROGRAM_SIZE(lanes, pool), ssize = VOS_SERVICE_SIZE(lanes, pool);
+	int fd = make_memory(psize + ssize);
+	uint8_t *p;
+
+	if (fd < 0)
+		return fd;
+	p = map(psize + ssize, fd, 0);
+	if (p && !vos_chan_init(c, p, p + psize, lanes, pool))
+		return fd;
+	unmap(p, psize + ssize);
 	vos_raw1(SYS_close, fd);
 	return -ENOMEM;
 }
@@ -98,10 +104,10 @@ out_unmap:
 void vos_chan_destroy(struct vos_chan *c)
 {
 	unmap(c->lane, c->nlanes * sizeof(*c->lane));
-	unmap(c->program,
-	      VOS_PROGRAM_SIZE(c->nlanes, c->pool) + VOS_SERVICE_SIZE(c->nlanes, c->pool));
+	unmap(c->program, VOS_PROGRAM_SIZE(c->nlanes, c->pool));
+	unmap(c->service, VOS_SERVICE_SIZE(c->nlanes, c->pool));
 	c->lane = NULL;
-	c->program = NULL;
+	c->program = c->service = NULL;
 }
 
 static bool take_lane(struct vos_lane *l, int old, int tid)
@@ -146,17 +152,45 @@ struct vos_lane *vos_chan_lane(struct vos_chan *c, int tid, int pid)
 bool vos_chan_alive(struct vos_chan *c)
 {
 	return !atomic_load_explicit(&c->dead, memory_order_relaxed) &&
-	       atomic_load_explicit(&c->sh->guard, memory_order_relaxed) == c->guard;
+	       atomic_load_explicit(c->live, memory_order_relaxed) == c->guard;
 }
 
 void vos_chan_kill(struct vos_chan *c)
 {
 	if (atomic_exchange(&c->dead, true))
 		return;
-	/* Sleepers wait for their entry or for the guard: change it, so that none goes to sleep
-	 * any more, and wake those who do. Those on a wake descriptor also look at the bell. */
-	atomic_fetch_or(&c->sh->guard, FUTEX_OWNER_DIED);
-	vos_raw6(SYS_futex, (long)&c->sh->guard, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
-	if (c->bell >= 0)
-		vos_raw2(SYS_shutdown, c->bell, SHUT_RDWR);
+	/* Whoever looks from now on sees it, by the one or the other; wake those who looked before.
+	 */
+	atomic_fetch_or(c->live, FUTEX_OWNER_DIED);
+	c->transport->wake_all(c);
 }
+
+static const struct vos_transport *const transports[] = { &vos_transport_unix };
+
+const struct vos_transport *vos_transport_find(const char *address, const char **where)
+{
+	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++) {
+		const char *scheme = transports[i]->scheme;
+		size_t n = 0;
+
+		while (scheme[n] && scheme[n] == address[n])
+			n++;
+		*where = address + n;
+		if (!scheme[n])
+			return transports[i];
+	}
+	return NULL;
+}
+
+static int stay(int fd)
+{
+	return fd;
+}
+
+static void just_close(int fd)
+{
+	vos_raw1(SYS_close, fd);
+}
+
+int (*vos_chan_hide_fd)(int fd) = stay;
+void (*vos_chan_close_fd)(int fd) = just_close;

@@ -2,10 +2,10 @@
 /*
  * A channel as the program sees it.
  *
- * Life: vos_chan_create() makes the memory, a transport's attach() hands it to the service and
- * learns its guard value, threads take lanes and post. When the service dies (the guard changes) or
- * breaks the rules, vos_chan_kill() marks the channel dead, for ever, and wakes every thread that
- * sleeps on it; calls then end with -ENOLINK and the caller makes a new channel.
+ * Life: a transport's attach() makes the memory, hands it to the service and learns its guard
+ * value, threads take lanes and post. When the service dies (the guard changes) or breaks the
+ * rules, vos_chan_kill() marks the channel dead, for ever, and wakes every thread that sleeps on
+ * it; calls then end with -ENOLINK and the caller makes a new channel.
  *
  * Nothing here uses libc: raw system calls, no allocation but mmap, and none of it once attached.
  */
@@ -17,6 +17,7 @@
 #include "ring/lane.h"
 #include "ring/pool.h"
 
+#include <poll.h>
 #include <stdbool.h>
 
 struct vos_transport;
@@ -30,8 +31,9 @@ struct vos_chan {
 	uint32_t pool;
 	struct vos_pool out, in; /* blocks of the program's and of the service's area */
 	const struct vos_transport *transport;
-	int bell;	/* descriptor of the transport: doorbell, hang-up */
-	uint32_t guard; /* what sh->guard says while the service lives */
+	int bell;		/* descriptor of the transport: doorbell, hang-up */
+	_Atomic uint32_t *live; /* the word that changes when the service dies */
+	uint32_t guard;		/* what it says while the service lives */
 	_Atomic bool dead;
 	uint64_t session[2];
 	_Atomic uint16_t pace[VOS_NOPS]; /* pauses that a call of this op takes, averaged */
@@ -41,28 +43,76 @@ struct vos_chan {
 /*
  * How a program reaches a service and the two wake each other. ring/unix_program.c is the one for
  * one machine.
+ *
+ * Sleeping: the thread has announced it in the entry, with VOS_WAIT_FUTEX or VOS_WAIT_FD, and may
+ * be told by a handler's call on top of it, by other threads, and for nothing that it is awake.
  */
 struct vos_transport {
 	const char *scheme; /* what an address starts with, e.g. "unix:" */
-	/* Hand the channel over; 0 or -errno, and *@w holds the service's text if it refused. */
-	int (*attach)(struct vos_chan *c, int memory, const char *where, struct vos_hello *h,
+	/*
+	 * Make the memory of the channel to the service @name at @where and hand it over. 0 or
+	 * -errno, and *@w holds the service's text if it refused.
+	 */
+	int (*attach)(struct vos_chan *c, const char *where, const char *name, struct vos_hello *h,
 		      struct vos_welcome *w);
+	/* Have the kernel tell the service who we are now. 0 or -errno. NULL: it cannot. */
+	int (*prove)(const char *where, struct vos_hello *h, struct vos_welcome *w);
 	void (*ring)(struct vos_chan *c);
-	/* Give the lane a wake descriptor, if it has none yet. 0 or -errno. */
+
+	/* Can the lane's thread sleep in ppoll()? If so, it has what that takes. 0 or -errno. */
 	int (*wake_fd)(struct vos_chan *c, struct vos_lane *l);
 	/*
 	 * Show the service the file that is to travel with the lane's next token; it keeps neither
 	 * the descriptor nor what is in the file. 0 or -errno. NULL: there is no way to.
 	 */
 	int (*token_file)(struct vos_chan *c, struct vos_lane *l, int fd, uint32_t key);
+
+	/*
+	 * Sleep once, as announced: -EINTR when a signal handler has run (VOS_WAIT_FUTEX: one
+	 * without SA_RESTART), anything else when it is time to look at the entry.
+	 */
+	long (*sleep)(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+		      uint32_t announced);
+	/*
+	 * The same for a thread that polls other things as well: what it is to poll for the entry,
+	 * and, after each time, what has come of it: the number of those that were ready.
+	 */
+	void (*poll)(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
+	unsigned (*polled)(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
+	/*
+	 * The thread sleeps no more. @cut: its sleep may have been cut short anywhere, by
+	 * cancellation or longjmp(). NULL: makes no difference.
+	 */
+	void (*awake)(struct vos_chan *c, struct vos_lane *l, bool cut);
+	/* The channel is dead: wake everybody who sleeps on it. */
+	void (*wake_all)(struct vos_chan *c);
+	/* Close its descriptors, in whatever process we are. */
+	void (*close)(struct vos_chan *c);
 };
 
 extern const struct vos_transport vos_transport_unix;
 
+/* The transport of an address, and where in it the scheme ends. NULL: no such scheme. */
+const struct vos_transport *vos_transport_find(const char *address, const char **where);
+
 /* The caller's: give a descriptor of ours its place among the program's; returns its number. */
 extern int (*vos_chan_hide_fd)(int fd);
+/* And close one again. */
+extern void (*vos_chan_close_fd)(int fd);
 
-/* Map the memory of a channel. Returns its descriptor (the caller closes it), or -errno. */
+/* unix_program.c, for tests: hand over memory that was made before; -1: only prove who we are. */
+int vos_unix_attach(struct vos_chan *c, int memory, const char *path, struct vos_hello *h,
+		    struct vos_welcome *w);
+/* unix_wait.c: sleep, poll, polled and wake_all of threads whom the service wakes by itself. */
+long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+		    uint32_t announced);
+void vos_unix_poll(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
+unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
+void vos_unix_wake_all(struct vos_chan *c);
+
+/* The channel on memory that is all zero: 0 or -errno. */
+int vos_chan_init(struct vos_chan *c, void *program, void *service, uint32_t lanes, uint32_t pool);
+/* On memory of its own. Returns its descriptor (the caller closes it), or -errno. */
 int vos_chan_create(struct vos_chan *c, uint32_t lanes, uint32_t pool);
 /* Unmap; no thread may use the channel any more. */
 void vos_chan_destroy(struct vos_chan *c);

@@ -12,6 +12,8 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
+#define LANES 256u
+
 /* A service that does not answer for so long is not there. */
 #define ANSWER_S 10
 
@@ -80,15 +82,8 @@ static int exchange(int sock, int memory, const struct vos_hello *h, struct vos_
 	return w->version == VOS_VERSION ? 0 : -EPROTONOSUPPORT;
 }
 
-static int stay(int fd)
-{
-	return fd;
-}
-
-int (*vos_chan_hide_fd)(int fd) = stay;
-
-static int unix_attach(struct vos_chan *c, int memory, const char *path, struct vos_hello *h,
-		       struct vos_welcome *w)
+int vos_unix_attach(struct vos_chan *c, int memory, const char *path, struct vos_hello *h,
+		    struct vos_welcome *w)
 {
 	int sock = dial(path);
 	int r;
@@ -106,6 +101,27 @@ static int unix_attach(struct vos_chan *c, int memory, const char *path, struct 
 	c->session[0] = w->session[0];
 	c->session[1] = w->session[1];
 	return 0;
+}
+
+static int unix_attach(struct vos_chan *c, const char *path, const char *name, struct vos_hello *h,
+		       struct vos_welcome *w)
+{
+	int memory = vos_chan_create(c, LANES, VOS_POOL_MAX);
+	int r;
+
+	(void)name; /* one service, one socket */
+	if (memory < 0)
+		return memory;
+	r = vos_unix_attach(c, memory, path, h, w);
+	vos_raw1(SYS_close, memory);
+	if (r)
+		vos_chan_destroy(c);
+	return r;
+}
+
+static int unix_prove(const char *path, struct vos_hello *h, struct vos_welcome *w)
+{
+	return vos_unix_attach(NULL, -1, path, h, w);
 }
 
 static void unix_ring(struct vos_chan *c)
@@ -154,10 +170,21 @@ static int unix_token_file(struct vos_chan *c, struct vos_lane *l, int fd, uint3
 	return r < 0 ? (int)r : 0;
 }
 
+static void unix_close(struct vos_chan *c)
+{
+	vos_chan_close_fd(c->bell);
+}
+
 const struct vos_transport vos_transport_unix = {
 	.scheme = "unix:",
 	.attach = unix_attach,
+	.prove = unix_prove,
 	.ring = unix_ring,
 	.wake_fd = unix_wake_fd,
 	.token_file = unix_token_file,
+	.sleep = vos_unix_sleep,
+	.poll = vos_unix_poll,
+	.polled = vos_unix_polled,
+	.wake_all = vos_unix_wake_all,
+	.close = unix_close,
 };

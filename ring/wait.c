@@ -6,35 +6,17 @@
  * average of how long its answers took, and the limit follows it. Spinning never pays on the CPU
  * that the engine needs: then the CPU is handed over at once.
  *
- * The sleep is futex_waitv() on two words: the entry, and the guard that the kernel changes when
- * the service dies. Its restart rule is just that of a blocking read: a handler with SA_RESTART
- * does not end it. Calls that no handler may restart sleep in ppoll() on a wake descriptor instead.
- *
- * A service that has scribbled over the guard dies unnoticed by those who sleep on it. So now and
- * then a sleeper looks whether the connection has been hung up, which no service can hide.
+ * The sleep is the transport's. There are two kinds: one whose restart rule is that of a blocking
+ * read, so that a handler with SA_RESTART does not end it, and ppoll(), for calls that no handler
+ * may restart.
  */
 #define _GNU_SOURCE
 #include "ring/chan.h"
 #include "ring/raw.h"
 
 #include <errno.h>
-#include <linux/futex.h>
-#include <poll.h>
 #include <stddef.h>
 #include <sys/syscall.h>
-#include <time.h>
-
-#ifndef SYS_futex_waitv
-#define SYS_futex_waitv 449
-#endif
-
-struct waitv {
-	uint64_t val, uaddr;
-	uint32_t flags, reserved;
-};
-#define WAITV_32 2
-
-#define DOUBT_S 30
 
 #define SPIN_MAX   2000 /* pauses; about 50 us */
 #define SPIN_MIN   80	/* tried even if the last answers took longer */
@@ -106,53 +88,6 @@ static bool yield(struct vos_entry *e)
 	return false;
 }
 
-static void look_at_bell(struct vos_chan *c)
-{
-	const struct timespec none = { 0, 0 };
-	struct pollfd p = { c->bell, 0, 0 };
-	struct timespec now;
-
-	if (vos_raw5(SYS_ppoll, (long)&p, 1, (long)&none, 0, 8) > 0)
-		vos_chan_kill(c);
-	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now);
-	atomic_store_explicit(&c->doubt, now.tv_sec + DOUBT_S, memory_order_relaxed);
-}
-
-static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announced)
-{
-	struct waitv v[2] = {
-		{ announced, (uintptr_t)&e->state, WAITV_32, 0 },
-		{ c->guard, (uintptr_t)&c->sh->guard, WAITV_32, 0 },
-	};
-	struct timespec until = { atomic_load_explicit(&c->doubt, memory_order_relaxed), 0 };
-	long r = vos_chan_confined
-			 ? -ENOSYS
-			 : vos_raw5(SYS_futex_waitv, (long)v, 2, 0, (long)&until, CLOCK_MONOTONIC);
-
-	if (r == -ETIMEDOUT)
-		look_at_bell(c);
-	if (r == -ENOSYS) { /* before Linux 5.16, or a filter: look at the guard now and then */
-		struct timespec t = { 0, 50000000 };
-
-		r = vos_raw6(SYS_futex, (long)&e->state, FUTEX_WAIT, announced, (long)&t, 0, 0);
-	}
-	return r;
-}
-
-static long sleep_fd(struct vos_chan *c, struct vos_lane *l)
-{
-	struct pollfd p[2] = { { l->wake_fd, POLLIN, 0 }, { c->bell, 0, 0 } };
-	long r = vos_chan_confined ? vos_raw3(SYS_poll, (long)p, 2, -1)
-				   : vos_raw5(SYS_ppoll, (long)p, 2, 0, 0, 8);
-	uint64_t n;
-
-	if (p[0].revents)
-		vos_raw3(SYS_read, l->wake_fd, (long)&n, sizeof(n));
-	if (r > 0 && p[1].revents & (POLLHUP | POLLERR))
-		vos_chan_kill(c);
-	return r;
-}
-
 bool vos_chan_spin(struct vos_chan *c, struct vos_lane *l, int s)
 {
 	struct vos_entry *e = &l->slot[s];
@@ -165,34 +100,39 @@ int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait h
 	return vos_chan_spin(c, l, s) ? 0 : vos_chan_sleep(c, l, s, how);
 }
 
-int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how)
+static int sleep_until(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e, uint32_t kind,
+		       enum vos_wait how)
 {
-	struct vos_entry *e = &l->slot[s];
-	uint32_t announce;
-
-	/* A handler must not empty the descriptor on which the call below it is about to sleep. */
-	announce = how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l)
-			   ? VOS_WAIT_FD
-			   : VOS_WAIT_FUTEX;
-	while (vos_entry_announce(e, announce)) {
+	while (vos_entry_announce(e, kind)) {
 		uint32_t announced = atomic_load_explicit(&e->state, memory_order_acquire);
 		long r;
 
 		if (announced == VOS_DONE)
 			break;
-		if (!vos_chan_alive(c) || !vos_lane_posted(l, s, announced)) {
+		if (!vos_chan_alive(c) || !vos_lane_posted(l, (int)(e - l->slot), announced)) {
 			vos_chan_kill(c);
 			return -ENOLINK;
 		}
-		/* Announced for another kind of sleep before (a cancelled call): both are woken. */
-		if (announced & VOS_WAIT_FUTEX)
-			r = sleep_futex(c, e, announced);
-		else
-			r = sleep_fd(c, l);
+		r = c->transport->sleep(c, l, e, announced);
 		if (vos_entry_done(e))
 			break;
 		if (r == -EINTR && how != VOS_WAIT_ALWAYS)
 			return -EINTR;
 	}
 	return 0;
+}
+
+int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how)
+{
+	uint32_t kind;
+	int r;
+
+	/* A handler must not empty the descriptor on which the call below it is about to sleep. */
+	kind = how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l)
+		       ? VOS_WAIT_FD
+		       : VOS_WAIT_FUTEX;
+	r = sleep_until(c, l, &l->slot[s], kind, how);
+	if (c->transport->awake)
+		c->transport->awake(c, l, false);
+	return r;
 }

@@ -211,7 +211,7 @@ static int attach(void)
 	if (fd < 0)
 		return fd;
 	session.c.transport = &vos_transport_unix;
-	r = session.c.transport->attach(&session.c, fd, socket_path, &h, &w);
+	r = vos_unix_attach(&session.c, fd, socket_path, &h, &w);
 	if (!r && !below(4)) /* pages that are not there until somebody touches them */
 		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, VOS_PAGE, VOS_PAGE);
 	close(fd);

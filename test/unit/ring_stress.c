@@ -135,7 +135,9 @@ static int wake_fd(struct vos_chan *c, struct vos_lane *l)
 	return 0;
 }
 
-static const struct vos_transport transport = { .ring = ring, .wake_fd = wake_fd };
+static const struct vos_transport transport = {
+	.ring = ring, .wake_fd = wake_fd, .sleep = vos_unix_sleep, .wake_all = vos_unix_wake_all
+};
 
 static uint8_t *out_part(int s)
 {

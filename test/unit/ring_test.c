@@ -302,8 +302,12 @@ static void start_sleeper(struct sleeper *w, uint32_t how)
 static void wake_all(bool completed)
 {
 	static struct vos_chan c;
-	static const struct vos_transport with_fd = { .wake_fd = give_wake_fd },
-					  without = { .wake_fd = give_no_wake_fd };
+	static const struct vos_transport with_fd = { .wake_fd = give_wake_fd,
+						      .sleep = vos_unix_sleep,
+						      .wake_all = vos_unix_wake_all },
+					  without = { .wake_fd = give_no_wake_fd,
+						      .sleep = vos_unix_sleep,
+						      .wake_all = vos_unix_wake_all };
 	struct sleeper w[3];
 	int bell[2], fd = vos_chan_create(&c, 3, VOS_PAGE);
 

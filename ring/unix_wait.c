@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How threads of a program sleep when the service is on the same machine and wakes each of them by
+ * itself.
+ *
+ * The sleep is futex_waitv() on two words: the entry, and the guard that the kernel changes when
+ * the service dies. Its restart rule is just that of a blocking read: a handler with SA_RESTART
+ * does not end it. Calls that no handler may restart sleep in ppoll() on the lane's wake descriptor
+ * instead, and on the connection, whose hang-up is the service's death.
+ *
+ * A service that has scribbled over the guard dies unnoticed by those who sleep on it. So now and
+ * then a sleeper looks whether the connection has been hung up, which no service can hide.
+ */
+#define _GNU_SOURCE
+#include "ring/chan.h"
+#include "ring/futex.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define DOUBT_S 30
+
+static void look_at_bell(struct vos_chan *c)
+{
+	const struct timespec none = { 0, 0 };
+	struct pollfd p = { c->bell, 0, 0 };
+	struct timespec now;
+
+	if (vos_raw5(SYS_ppoll, (long)&p, 1, (long)&none, 0, 8) > 0)
+		vos_chan_kill(c);
+	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now);
+	atomic_store_explicit(&c->doubt, now.tv_sec + DOUBT_S, memory_order_relaxed);
+}
+
+static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announced)
+{
+	struct vos_futex_wait v[2] = {
+		{ announced, (uintptr_t)&e->state, VOS_FUTEX_32, 0 },
+		{ c->guard, (uintptr_t)c->live, VOS_FUTEX_32, 0 },
+	};
+	struct timespec until = { atomic_load_explicit(&c->doubt, memory_order_relaxed), 0 };
+	long r = vos_chan_confined
+			 ? -ENOSYS
+			 : vos_raw5(SYS_futex_waitv, (long)v, 2, 0, (long)&until, CLOCK_MONOTONIC);
+
+	if (r == -ETIMEDOUT)
+		look_at_bell(c);
+	if (r == -ENOSYS) { /* before Linux 5.16, or a filter: look at the guard now and then */
+		struct timespec t = { 0, 50000000 };
+
+		r = vos_raw6(SYS_futex, (long)&e->state, FUTEX_WAIT, announced, (long)&t, 0, 0);
+	}
+	return r;
+}
+
+void vos_unix_poll(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2])
+{
+	p[0] = (struct pollfd){ l->wake_fd, POLLIN, 0 };
+	p[1] = (struct pollfd){ c->bell, 0, 0 };
+}
+
+unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2])
+{
+	unsigned ready = 0;
+	uint64_t n;
+
+	if (p[0].revents) {
+		vos_raw3(SYS_read, l->wake_fd, (long)&n, sizeof(n));
+		ready++;
+	}
+	if (p[1].revents) {
+		vos_chan_kill(c);
+		ready++;
+	}
+	return ready;
+}
+
+static long sleep_fd(struct vos_chan *c, struct vos_lane *l)
+{
+	struct pollfd p[2];
+	long r;
+
+	vos_unix_poll(c, l, p);
+	r = vos_chan_confined ? vos_raw3(SYS_poll, (long)p, 2, -1)
+			      : vos_raw5(SYS_ppoll, (long)p, 2, 0, 0, 8);
+	if (r > 0)
+		vos_unix_polled(c, l, p);
+	return r;
+}
+
+long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e, uint32_t announced)
+{
+	/* Announced for another kind of sleep before (a cancelled call): both are woken. */
+	return announced & VOS_WAIT_FUTEX ? sleep_futex(c, e, announced) : sleep_fd(c, l);
+}
+
+void vos_unix_wake_all(struct vos_chan *c)
+{
+	vos_raw6(SYS_futex, (long)c->live, FUTEX_WAKE, INT_MAX, 0, 0, 0);
+	if (c->bell >= 0)
+		vos_raw2(SYS_shutdown, c->bell, SHUT_RDWR);
+}
