@@ -20,6 +20,7 @@
 
 #include <dlfcn.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
@@ -30,11 +31,11 @@
 /* --- telling the services
  * ---------------------------------------------------------------------------- */
 
-#define IDS 4 /* uid, gid, real uid, real gid */
-
 /* Ids and groups to @to, which has room for @room groups; how many words, or -errno. */
 static long my_ident(uint32_t *to, long room)
 {
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2] = { 0 };
 	long n;
 
 	/* Whose rights file accesses have; -1 changes nothing. They follow the effective ids. */
@@ -42,8 +43,11 @@ static long my_ident(uint32_t *to, long room)
 	to[1] = (uint32_t)vos_raw1(SYS_setfsgid, -1);
 	to[2] = (uint32_t)vos_raw0(SYS_getuid);
 	to[3] = (uint32_t)vos_raw0(SYS_getgid);
-	n = vos_raw2(SYS_getgroups, room, to + IDS);
-	return n < 0 ? n : n + IDS;
+	vos_raw2(SYS_capget, (long)&h, (long)d);
+	to[4] = d[0].effective;
+	to[5] = d[1].effective;
+	n = vos_raw2(SYS_getgroups, room, to + VOS_IDENT_WORDS);
+	return n < 0 ? n : n + VOS_IDENT_WORDS;
 }
 
 static long tell(unsigned dom)
@@ -54,8 +58,9 @@ static long tell(unsigned dom)
 
 	if (r)
 		return r;
-	if (n >= 0 && n <= GROUPS_MAX - IDS)
-		r = vos_req_out(&q, (size_t)(n + IDS) * 4, (size_t)(n + IDS) * 4);
+	if (n >= 0 && n <= GROUPS_MAX - VOS_IDENT_WORDS)
+		r = vos_req_out(&q, (size_t)(n + VOS_IDENT_WORDS) * 4,
+				(size_t)(n + VOS_IDENT_WORDS) * 4);
 	else
 		r = -EINVAL;
 	if (!r) {
@@ -176,6 +181,17 @@ SYSCALL(setregid)
 SYSCALL(setresuid)
 SYSCALL(setresgid)
 SYSCALL(setgroups)
+
+/* Root has in a domain what it has here; for others capabilities do not count there. */
+long vos_sys_capset(long h, long d, long a2, long a3, long a4, long a5)
+{
+	long r = vos_raw2(SYS_capset, h, d);
+
+	(void)a2, (void)a3, (void)a4, (void)a5;
+	if (!r && !vos_raw1(SYS_setfsuid, -1))
+		vos_ident_changed();
+	return r;
+}
 
 static long set_fs(long nr, long id)
 {

@@ -68,6 +68,9 @@ struct vos_msg {
 };
 #define VOS_MSG_PART(n) (((n) + 7u) & ~7u)
 
+/* Words of ident before the groups: uid, gid, real ones, effective capabilities (low, high). */
+#define VOS_IDENT_WORDS 6
+
 /* Flags of ticket: it belongs to the process of the client itself, for its next image. */
 enum { VOS_TICKET_OWN = 1 };
 

@@ -40,10 +40,15 @@ static const call_fn own[VOS_NOPS] = {
 #include "ring/calls.def"
 };
 
-/* Calls for which the caller's rights make no difference: they had to be had before. */
-static bool needs_ident(uint16_t op)
+/*
+ * Calls for which the caller's rights make no difference, since they had to be had before: unless
+ * the thread has those of root, and the caller has not.
+ */
+static bool needs_ident(const struct call *c)
 {
-	switch (op) {
+	if (ident_privileged && c->client->ident->uid)
+		return true;
+	switch (c->op) {
 	case VOS_OP_nop:
 	case VOS_OP_read:
 	case VOS_OP_recv:
@@ -104,6 +109,7 @@ long call_string(const struct call *c, int i, char *buf, size_t size)
 static struct plan {
 	uint8_t n;
 	uint8_t string; /* the S argument + 1 */
+	bool xattr;
 	struct {
 		uint8_t i, kind;
 		uint16_t arg; /* VOS_ARG_N */
@@ -113,9 +119,11 @@ static struct plan {
 void call_init(void)
 {
 	for (int op = 0; op < VOS_NOPS; op++) {
+		struct plan *p = &plans[op];
+
+		p->xattr = strstr(vos_ops[op].name, "xattr");
 		for (int i = 0; i < 6; i++) {
 			enum vos_kind kind = VOS_ARG_KIND(vos_ops[op].arg[i]);
-			struct plan *p = &plans[op];
 
 			if (kind == VOS_K__ || kind == VOS_K_V)
 				continue;
@@ -265,7 +273,7 @@ static long with_string(struct call *c, int i, long (*run)(struct call *))
 	return r;
 }
 
-long call_run(struct call *c)
+static long run_row(struct call *c)
 {
 	int string = plans[c->op].string;
 
@@ -279,6 +287,19 @@ long call_run(struct call *c)
 	default:
 		return string ? with_string(c, string - 1, run_syscall) : run_syscall(c);
 	}
+}
+
+/* Attributes have name spaces that ask more of root than files do. */
+long call_run(struct call *c)
+{
+	long r;
+
+	if (__builtin_expect(!plans[c->op].xattr, 1))
+		return run_row(c);
+	ident_xattr(true);
+	r = run_row(c);
+	ident_xattr(false);
+	return r;
 }
 
 /* From here on the call may block. The driver marks itself, so that it can be replaced ... */
@@ -410,7 +431,7 @@ void call_retry(struct call *c)
 	long r = -EINTR;
 
 	if (!c->cancelled) {
-		r = needs_ident(c->op) ? ident_assume(c->client->ident, c->client->umask) : 0;
+		r = needs_ident(c) ? ident_assume(c->client->ident, c->client->umask) : 0;
 		if (!r)
 			r = drive_call(c);
 	}
@@ -490,7 +511,7 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 	}
 	c->desc = &vos_ops[c->op];
 	r = decode(c);
-	if (!r && needs_ident(c->op))
+	if (!r && needs_ident(c))
 		r = ident_assume(c->client->ident, c->client->umask);
 	if (!r)
 		r = drive_call(c);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whose rights a call has. The kernel names the peer of a connection (SO_PEERCRED, SO_PEERGROUPS);
- * each thread that runs calls takes on that identity for itself alone: file system ids, groups,
- * capabilities and umask are attributes of a thread (umask once it has left CLONE_FS), as long as
- * the system calls are made directly: libc's wrappers would change all threads.
+ * each thread that runs calls takes on that identity for itself alone: ids, groups, capabilities
+ * and umask are attributes of a thread (umask once it has left CLONE_FS), as long as the system
+ * calls are made directly: libc's wrappers would change all threads.
+ *
+ * The effective ids are the caller's, not only those for files: the kernel asks for them where
+ * files are not really files (whoever is root may write what is below /proc/sys) and for some
+ * sockets. The real and the saved ones remain ours, so that callers cannot send us signals.
  *
  * A thread remembers whose identity it has, so that serving one user costs nothing.
  */
@@ -11,7 +15,6 @@
 #include "svcd/svcd.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +25,7 @@
 
 static _Thread_local struct ident *current;
 static _Thread_local mode_t current_umask = (mode_t)-1;
-static _Thread_local struct __user_cap_data_struct all_caps[2];
+_Thread_local bool ident_privileged;
 
 struct ident *ident_get(struct ident *id)
 {
@@ -59,33 +62,53 @@ struct ident *ident_of_peer(int sock, pid_t *pid)
 	id->uid = id->ruid = cred.uid; /* the real one is not told */
 	id->gid = id->rgid = cred.gid;
 	id->ngroups = (int)(glen / sizeof(gid_t));
+	id->caps = id->uid == 0 ? peer_caps(sock, cred.pid) : 0;
 	*pid = cred.pid;
 	return id;
 }
 
-/* Without root's capabilities we can only act for ourselves. */
-bool ident_may_attach(const struct ident *id)
+/* Ourselves, as long as we cannot act for others. */
+static struct ident *ours;
+
+int ident_init(void)
 {
-	return geteuid() == 0 || id->uid == geteuid();
+	int n = getgroups(0, NULL);
+
+	ours = n < 0 ? NULL : calloc(1, sizeof(*ours) + (size_t)(n + 1) * sizeof(gid_t));
+	if (!ours)
+		return -ENOMEM;
+	ours->refs = 1;
+	ours->uid = geteuid();
+	ours->gid = getegid();
+	ours->ngroups = getgroups(n, ours->groups);
+	if (ours->ngroups < 0)
+		return -errno;
+	ours->groups[ours->ngroups++] = ours->gid;
+	return 0;
 }
 
-static int set_effective(bool full)
+static bool in_group(const struct ident *id, gid_t gid)
 {
-	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct d[2];
+	bool in = id->gid == gid;
 
-	for (int i = 0; i < 2; i++) {
-		d[i] = all_caps[i];
-		d[i].effective = full ? all_caps[i].permitted : 0;
-	}
-	return syscall(SYS_capset, &h, d) ? -errno : 0;
+	for (int i = 0; i < id->ngroups && !in; i++)
+		in = id->groups[i] == gid;
+	return in;
+}
+
+/* Without the capabilities for it we act as ourselves: nobody must get a right from us thereby. */
+bool ident_may_attach(const struct ident *id)
+{
+	bool may = caps.any_user || id->uid == ours->uid;
+
+	for (int i = 0; i < ours->ngroups && !caps.any_user; i++)
+		may = may && in_group(id, ours->groups[i]);
+	return may;
 }
 
 void ident_thread_init(void)
 {
-	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
-
-	syscall(SYS_capget, &h, all_caps);
+	caps_effective(0); /* whoever has started us may have been acting for root */
 	unshare(CLONE_FS); /* a umask and a working directory of our own */
 }
 
@@ -97,28 +120,50 @@ void ident_thread_exit(void)
 
 static bool same(const struct ident *a, const struct ident *b)
 {
-	return a == b || (a && a->uid == b->uid && a->gid == b->gid && a->ngroups == b->ngroups &&
+	return a == b || (a && a->uid == b->uid && a->gid == b->gid && a->caps == b->caps &&
+			  a->ngroups == b->ngroups &&
 			  !memcmp(a->groups, b->groups, (size_t)a->ngroups * sizeof(gid_t)));
+}
+
+static int have_effective(const struct ident *id, uint64_t set)
+{
+	uint64_t effective = id->uid == 0 ? id->caps & set : 0;
+
+	ident_privileged = effective;
+	return caps_effective(effective);
+}
+
+static int change_ids(const struct ident *id)
+{
+	int r = caps_effective(caps.identity);
+
+	if (r)
+		return r;
+	if (syscall(SYS_setgroups, id->ngroups, id->groups) ||
+	    syscall(SYS_setresgid, -1, id->gid, -1) || syscall(SYS_setresuid, -1, id->uid, -1))
+		return -errno;
+	return 0;
 }
 
 static int become(const struct ident *id)
 {
-	int r;
+	int r = 0;
 
-	if (geteuid() != 0)
-		return id->uid == geteuid() ? 0 : -EPERM;
-	r = set_effective(true);
-	if (r)
-		return r;
-	if (syscall(SYS_setgroups, id->ngroups, id->groups))
-		return -errno;
-	syscall(SYS_setfsgid, id->gid);
-	syscall(SYS_setfsuid, id->uid);
-	/* Neither reports failure: ask. */
-	if ((gid_t)syscall(SYS_setfsgid, -1) != id->gid ||
-	    (uid_t)syscall(SYS_setfsuid, -1) != id->uid)
-		return -EPERM;
-	return set_effective(id->uid == 0);
+	if (caps.any_user)
+		r = change_ids(id);
+	else if (!ident_may_attach(id))
+		r = -EPERM;
+	if (!r)
+		return have_effective(id, caps.caller);
+	caps_effective(0);
+	ident_privileged = false;
+	return r;
+}
+
+void ident_xattr(bool begin)
+{
+	if (current && current->uid == 0 && current->caps & caps.xattr)
+		have_effective(current, begin ? caps.caller | caps.xattr : caps.caller);
 }
 
 int ident_assume(struct ident *id, mode_t mask)

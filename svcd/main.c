@@ -61,6 +61,7 @@ static const char usage[] =
 	"  --max-handles N     descriptors of one client (1 to 16777216, default 1048576)\n"
 	"  --spin US           polling without work before sleeping (0 to 1000000, default 50)\n"
 	"  --log WHERE         stderr (default) or syslog\n"
+	"  --no-filter         allow svcd all system calls, to see whether its filter is in the way\n"
 	"  --verbose           log every client\n"
 	"  --version, --help\n";
 
@@ -99,6 +100,7 @@ enum {
 	O_HANDLES,
 	O_SPIN,
 	O_LOG,
+	O_FILTER,
 	O_VERBOSE,
 	O_VERSION,
 	O_HELP
@@ -115,6 +117,7 @@ static const struct option longopts[] = {
 	{ "max-handles", 1, NULL, O_HANDLES },
 	{ "spin", 1, NULL, O_SPIN },
 	{ "log", 1, NULL, O_LOG },
+	{ "no-filter", 0, NULL, O_FILTER },
 	{ "verbose", 0, NULL, O_VERBOSE },
 	{ "version", 0, NULL, O_VERSION },
 	{ "help", 0, NULL, O_HELP },
@@ -163,6 +166,9 @@ static void set_option(int o, const char *arg)
 		if (strcmp(arg, "stderr") && strcmp(arg, "syslog"))
 			die("--log %s: stderr or syslog is allowed", arg);
 		opt.syslog = !strcmp(arg, "syslog");
+		break;
+	case O_FILTER:
+		opt.no_filter = true;
 		break;
 	case O_VERBOSE:
 		opt.verbose = true;
@@ -228,23 +234,49 @@ const char *fd_name(char buf[16], int fd)
 	return buf;
 }
 
-static void confine(void)
+static void enter_root(void)
 {
-	struct rlimit lim;
-
+	peer_init();
 	proc_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc_fds < 0)
 		die("/proc/self/fd: %s", strerror(errno));
-	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	if (opt.root && (chdir(opt.root) || chroot(".") || chdir("/")))
+	spare = fcntl(proc_fds, F_DUPFD_CLOEXEC, 0);
+	if (!opt.root)
+		return;
+	if (chdir(opt.root))
 		die("--root %s: %s", opt.root, strerror(errno));
-	if (!getrlimit(RLIMIT_NOFILE, &lim)) {
-		if (geteuid() == 0 && lim.rlim_max < 1u << 20)
-			lim.rlim_max = 1u << 20;
-		lim.rlim_cur = lim.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &lim);
-	}
+	if (chroot(".") || chdir("/"))
+		die("--root %s: %s%s", opt.root, strerror(errno),
+		    errno == EPERM ? " (it needs root, or CAP_SYS_CHROOT)" : "");
+}
+
+static void raise_limit(void)
+{
+	const rlim_t want = 1u << 20;
+	struct rlimit now, more = { want, want };
+
+	if (getrlimit(RLIMIT_NOFILE, &now))
+		return;
+	if (now.rlim_max < want && !setrlimit(RLIMIT_NOFILE, &more))
+		return;
+	now.rlim_cur = now.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &now);
+}
+
+/* Last of all that is done alone: from here on we have what we need, and no more. */
+static void give_up(void)
+{
+	int r = ident_init();
+
+	if (!r)
+		r = confine();
+	if (r)
+		die("cannot confine itself: %s", strerror(-r));
+	if (opt.no_filter)
+		return;
+	r = filter_install();
+	if (r)
+		log_line(LOG_WARNING, "no filter of system calls: %s", strerror(-r));
 }
 
 /* The service manager's protocol: one datagram. The socket is opened before --root hides it. */
@@ -326,7 +358,7 @@ static void accept_all(int ep, int listener)
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
-	spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	spare = fcntl(proc_fds, F_DUPFD_CLOEXEC, 0);
 	log_line(LOG_WARNING, "out of descriptors, a program was turned away");
 }
 
@@ -414,13 +446,16 @@ int main(int argc, char **argv)
 	kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	watch_fd(ep, kick, false);
 	tzset();
-	confine();
+	enter_root();
+	raise_limit();
 	if (guard_init())
 		die("robust futexes: %s", strerror(errno));
 	call_init();
 	r = pool_init(opt.pool);
 	for (int i = 0; i < opt.engines && !r; i++)
 		r = engine_init(&engines[i], i);
+	if (!r)
+		give_up();
 	for (int i = 0; i < opt.engines && !r; i++)
 		r = engine_start(&engines[i]);
 	if (!r)

@@ -29,6 +29,10 @@
 #include <sys/epoll.h>
 #include <sys/types.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SVCD_SANITIZED /* their run-time needs some more than we do */
+#endif
+
 /* Options of the command line. */
 struct options {
 	const char *domain;
@@ -43,6 +47,7 @@ struct options {
 	int spin_us;	 /* how long an engine polls without work before it sleeps */
 	bool verbose;
 	bool syslog;
+	bool no_filter;
 };
 extern struct options opt;
 
@@ -65,6 +70,7 @@ struct ident {
 	_Atomic int refs;
 	uid_t uid, ruid; /* the effective one, and the real one, for access() */
 	gid_t gid, rgid;
+	uint64_t caps; /* its own; of use only as user 0, and only those in struct caps */
 	int ngroups;
 	gid_t groups[];
 };
@@ -77,9 +83,32 @@ int ident_assume(struct ident *id, mode_t mask);
 /* The same with the real ids of whom it acts for now; until the next ident_assume(). */
 int ident_assume_real(mode_t umask);
 bool ident_may_attach(const struct ident *);
+/* Around a call on extended attributes, by the thread that acts for its caller. */
+void ident_xattr(bool begin);
+/* Does the calling thread act for root, with capabilities in effect? */
+extern _Thread_local bool ident_privileged;
+int ident_init(void);
 /* Once per thread that runs calls. */
 void ident_thread_init(void);
 void ident_thread_exit(void);
+
+/* --- what svcd itself may do (confine.c, filter.c), and its callers (peer.c) ---------------------
+ */
+
+extern struct caps {
+	uint64_t permitted;
+	uint64_t identity; /* in effect while a thread changes whom it acts for */
+	uint64_t caller;   /* ... while it acts for root, if that caller has them */
+	uint64_t xattr;	   /* ... in such a caller's calls on extended attributes, besides */
+	bool any_user;	   /* we can act for others than ourselves */
+} caps;
+
+int confine(void);
+int filter_install(void);
+/* What the calling thread has in effect from here on, of what is permitted: 0 or -errno. */
+int caps_effective(uint64_t set);
+void peer_init(void);
+uint64_t peer_caps(int sock, pid_t pid);
 
 /* --- open descriptions and handles (ofd.c) -------------------------------------------------------
  */

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls on descriptors as such: close, dup, tokens, fcntl, ioctl. */
 #define _GNU_SOURCE
+#include "svcd/allowed.h"
 #include "svcd/svcd.h"
 #include "svcd/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <linux/sockios.h>
-#include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -111,40 +109,8 @@ long svcd_call_fcntl(struct call *c)
 	}
 }
 
-/*
- * ioctl: a[1] request, a[2] data in, a[3] room for data out. Which requests there are, and how
- * large their data is, is the library's typed list. A request whose data holds pointers would have
- * the kernel follow them in our memory, so the list is checked here as well.
- */
+/* ioctl: a[1] request, a[2] data in, a[3] room for data out; how large is the library's list. */
 #define IOCTL_MAX 4096
-
-static bool ioctl_allowed(unsigned long nr)
-{
-	switch (nr) {
-	case FIONREAD:
-	case TIOCOUTQ:
-	case SIOCATMARK:
-	case FIOQSIZE:
-	case SIOCOUTQNSD:
-	case SIOCGSTAMP:
-	case SIOCGSTAMPNS:
-	case FS_IOC_GETFLAGS:
-	case FS_IOC_SETFLAGS:
-	case FS_IOC_GETVERSION:
-	case FIGETBSZ:
-	case FS_IOC_FSGETXATTR:
-	case FS_IOC_FSSETXATTR:
-	case BLKGETSIZE64:
-	case BLKSSZGET:
-	case BLKBSZGET:
-	case SIOCGARP:
-		return true;
-	default:
-		/* Interfaces: all with a struct ifreq by value but those from SIOCSIFMAP on. */
-		return nr == SIOCGIFNAME || (nr >= SIOCGIFFLAGS && nr <= SIOCSIFMTU) ||
-		       nr == SIOCGIFHWADDR || nr == SIOCGIFINDEX || nr == SIOCGIFTXQLEN;
-	}
-}
 
 long svcd_call_ioctl(struct call *c)
 {
@@ -162,7 +128,7 @@ long svcd_call_ioctl(struct call *c)
 		c->ofd[0]->desc->nonblock = *(int *)data != 0;
 		return 0;
 	}
-	if (!ioctl_allowed(nr))
+	if (!allowed_ioctl(nr))
 		return -ENOTTY;
 	call_may_block(c);
 	r = ioctl(c->ofd[0]->fd, nr, data);

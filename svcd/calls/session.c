@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -88,9 +89,12 @@ long svcd_call_ticket_pid(struct call *c)
 	return 0;
 }
 
+#define MAY_BECOME (1ull << CAP_SETUID | 1ull << CAP_SETGID)
+
 /*
  * Root may become anybody, so it need not prove anything; and must be able to say so where it could
- * not connect again: after chroot(). Everybody else proves who he is by a new connection.
+ * not connect again: after chroot(). Everybody else proves who he is by a new connection, and so
+ * does root when it says that it has got a capability that we do not know of.
  */
 long svcd_call_ident(struct call *c)
 {
@@ -99,11 +103,11 @@ long svcd_call_ident(struct call *c)
 	struct client *cl = c->client;
 	struct ident *id;
 
-	if (cl->ident->uid != 0)
+	if (cl->ident->uid != 0 || (cl->ident->caps & MAY_BECOME) != MAY_BECOME)
 		return -EPERM;
-	if (n < 4 || n - 4 > SVCD_GROUPS_MAX)
+	if (n < VOS_IDENT_WORDS || n - VOS_IDENT_WORDS > SVCD_GROUPS_MAX)
 		return -EINVAL;
-	id = calloc(1, sizeof(*id) + (n - 4) * sizeof(id->groups[0]));
+	id = calloc(1, sizeof(*id) + (n - VOS_IDENT_WORDS) * sizeof(id->groups[0]));
 	if (!id)
 		return -ENOMEM;
 	id->refs = 1;
@@ -111,9 +115,16 @@ long svcd_call_ident(struct call *c)
 	id->gid = from[1];
 	id->ruid = from[2];
 	id->rgid = from[3];
-	id->ngroups = (int)(n - 4);
-	for (size_t i = 4; i < n; i++)
-		id->groups[i - 4] = from[i];
+	id->caps = from[4] | (uint64_t)from[5] << 32;
+	id->ngroups = (int)(n - VOS_IDENT_WORDS);
+	for (size_t i = VOS_IDENT_WORDS; i < n; i++)
+		id->groups[i - VOS_IDENT_WORDS] = from[i];
+	if ((id->uid == 0 && id->caps & ~cl->ident->caps) || !ident_may_attach(id)) {
+		ident_put(id);
+		return -EPERM;
+	}
+	if (id->uid)
+		id->caps = cl->ident->caps; /* for access(), which asks for the real user */
 	ident_put(cl->ident);
 	cl->ident = id;
 	return 0;

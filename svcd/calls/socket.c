@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets: creation, connection, messages, options. Every socket here is non-blocking. */
 #define _GNU_SOURCE
+#include "svcd/allowed.h"
 #include "svcd/svcd.h"
 
 #include <errno.h>
 #include <linux/filter.h>
-#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -28,21 +28,11 @@ static long add_socket(struct call *c, int fd, bool nonblock)
 	return handle_add(c->client, o, VOS_ROOT_NONE);
 }
 
-/*
- * The families that are forwarded. Others would let a client into what is not its domain: our own
- * kernel's Unix sockets, raw frames.
- */
-static bool may_open(int family, int protocol)
-{
-	return family == AF_INET || family == AF_INET6 ||
-	       (family == AF_NETLINK && protocol == NETLINK_ROUTE);
-}
-
 long svcd_call_socket(struct call *c)
 {
 	int fd;
 
-	if (!may_open((int)c->a[0], (int)c->a[2]))
+	if (!allowed_family((int)c->a[0], (int)c->a[2]))
 		return -EAFNOSUPPORT;
 	fd = socket((int)c->a[0], (int)c->a[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)c->a[2]);
 	return fd < 0 ? -errno : add_socket(c, fd, c->a[1] & SOCK_NONBLOCK);
@@ -277,14 +267,10 @@ static bool refers_to_us(int level, int name)
 		       name == SO_ZEROCOPY || name == 77 /* SO_PEERPIDFD */;
 	case IPPROTO_TCP:
 		return name == TCP_ZEROCOPY_RECEIVE;
-	case SOL_IP: /* from 64 on they are netfilter's; the original destination is harmless */
-		return name >= 64 && name != 80 /* SO_ORIGINAL_DST */;
-	case SOL_IPV6:
-		return name == 64 || name == 65 || name == 68 || name == 69; /* likewise */
-	case 132:							     /* SOL_SCTP */
+	case 132: /* SOL_SCTP */
 		return true;
 	default:
-		return false;
+		return !allowed_name(level, name);
 	}
 }
 
@@ -326,6 +312,8 @@ long svcd_call_setsockopt(struct call *c)
 		return -EINVAL;
 	if (refers_to_us(level, name))
 		return -EOPNOTSUPP;
+	if (!allowed_level(level))
+		return -ENOPROTOOPT;
 	memcpy(value, (const void *)c->a[3], n);
 	if (level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF))
 		return attach_filter(c->ofd[0], name, value, n);
@@ -346,6 +334,8 @@ long svcd_call_getsockopt(struct call *c)
 		return -ENOTSOCK;
 	if (refers_to_us(level, name))
 		return -EOPNOTSUPP;
+	if (!allowed_level(level))
+		return -ENOPROTOOPT;
 	/* Some options read the buffer first. */
 	memcpy(value, (const void *)c->a[3], n);
 	if (getsockopt(c->ofd[0]->fd, level, name, value, &n))
