@@ -376,7 +376,7 @@ static void retry_mail(struct engine *e, void *arg)
 	struct call *c = arg;
 
 	(void)e;
-	c->in_pool = false;
+	c->in_pool = c->adopted = false;
 	if (c->client->gone)
 		call_finish(c, -EIO);
 	else

@@ -28,9 +28,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef SVCD_SANITIZED
-#define SANITIZER (1ull << CAP_SYS_PTRACE) /* the leak checker stops threads that have other ids \
-					    */
+#ifdef SVCD_SANITIZED /* the leak checker stops threads that have other ids */
+#define SANITIZER (1ull << CAP_SYS_PTRACE)
 #else
 #define SANITIZER 0
 #endif
