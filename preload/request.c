@@ -50,6 +50,7 @@ long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 	q->c = c;
 	q->l = mine[dom].l;
 	q->dom = dom;
+	q->since = vos_handled;
 	q->out.size = q->in.size = 0;
 	q->redirect_size = 0;
 	if (unlikely(q->l->depth))
@@ -224,17 +225,18 @@ static void give_up(void *arg)
 
 static long sleep_for(struct vos_req *q, enum vos_wait how)
 {
+	const struct vos_waits w = { how, q->since };
 	int s = q->slot & (int)(VOS_SLOTS - 1), old;
 	volatile long r;
 
 	if (likely(__libc_single_threaded) || how == VOS_WAIT_ALWAYS || !cancellable(q->e->op))
-		return vos_chan_sleep(q->c, q->l, s, how);
+		return vos_chan_sleep(q->c, q->l, s, w);
 	if (how == VOS_WAIT_ONCE) /* before it could be cut in two */
 		q->c->transport->wake_fd(q->c, q->l);
 	pthread_cleanup_push(give_up, q);
 	/* What libc does around its own: cancellation may strike while the thread is blocked. */
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
-	r = vos_chan_sleep(q->c, q->l, s, how);
+	r = vos_chan_sleep(q->c, q->l, s, w);
 	pthread_setcanceltype(old, &old);
 	pthread_cleanup_pop(0);
 	return r;

@@ -4,6 +4,7 @@
  * While anything is remote they are made of ours instead; otherwise libc's are called.
  */
 #define _GNU_SOURCE
+#include "preload/signal.h"
 #include "preload/spawn.h"
 #include "preload/wrap.h"
 
@@ -52,8 +53,8 @@ static void enter_system(void)
 
 	pthread_mutex_lock(&users_lock);
 	if (!users++) {
-		sigaction(SIGINT, &ignore, &old_int);
-		sigaction(SIGQUIT, &ignore, &old_quit);
+		vos_sigaction(SIGINT, &ignore, &old_int);
+		vos_sigaction(SIGQUIT, &ignore, &old_quit);
 	}
 	pthread_mutex_unlock(&users_lock);
 }
@@ -62,8 +63,8 @@ static void leave_system(void)
 {
 	pthread_mutex_lock(&users_lock);
 	if (!--users) {
-		sigaction(SIGINT, &old_int, NULL);
-		sigaction(SIGQUIT, &old_quit, NULL);
+		vos_sigaction(SIGINT, &old_int, NULL);
+		vos_sigaction(SIGQUIT, &old_quit, NULL);
 	}
 	pthread_mutex_unlock(&users_lock);
 }
@@ -117,6 +118,16 @@ static int run_shell(const char *line, struct running *run)
 	return vos_spawn(&s, &run->pid);
 }
 
+static int system_of_libc(const char *line)
+{
+	int r = real_system(line), err = errno;
+
+	vos_signal_again(SIGINT);
+	vos_signal_again(SIGQUIT);
+	errno = err;
+	return r;
+}
+
 EXPORT int system(const char *line)
 {
 	const uint64_t chld = bit(SIGCHLD);
@@ -124,7 +135,7 @@ EXPORT int system(const char *line)
 	int status = 0, r;
 
 	if (libc_will_do())
-		return real_system ? real_system(line) : -1;
+		return real_system ? system_of_libc(line) : -1;
 	if (!line)
 		return system("exit 0") == 0;
 	enter_system();

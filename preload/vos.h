@@ -136,6 +136,7 @@ struct vos_req {
 	int slot;
 	unsigned dom;
 	bool skipped;
+	struct vos_handled since; /* a handler that has run since then may end the wait */
 	struct vos_block out, in; /* size 0: not taken */
 	size_t redirect_size;	  /* room for a redirect at the end of in */
 };
@@ -173,6 +174,12 @@ static inline const uint8_t *vos_req_came(const struct vos_req *q)
  * read once, or copied, and then checked. What does not fit is vos_req_breach().
  */
 long vos_req_run(struct vos_req *q, enum vos_wait how) HIDDEN;
+/* Likewise, for calls of several requests: handlers count from the beginning of the call. */
+static inline long vos_req_run_as(struct vos_req *q, struct vos_waits w)
+{
+	q->since = w.since;
+	return vos_req_run(q, w.how);
+}
 /* The service breaks the rules: its channel ends, for everybody. -EPROTO. */
 long vos_req_breach(struct vos_req *q) HIDDEN;
 /* The answer @r of a call that makes a handle, or -EPROTO. */

@@ -14,11 +14,28 @@
 
 #include "ring/abi.h"
 #include "ring/calls.h"
+#include "ring/interrupt.h"
 #include "ring/lane.h"
 #include "ring/pool.h"
 
 #include <poll.h>
 #include <stdbool.h>
+
+enum vos_wait {
+	VOS_WAIT_RESTART, /* a handler with SA_RESTART does not end the wait */
+	VOS_WAIT_ONCE,	  /* any handler ends it */
+	VOS_WAIT_ALWAYS,  /* no handler ends it */
+};
+
+/* How a call waits, and which handlers had run on the thread when the call began. */
+struct vos_waits {
+	enum vos_wait how;
+	struct vos_handled since;
+};
+static inline struct vos_waits vos_waits(enum vos_wait how)
+{
+	return (struct vos_waits){ how, vos_handled };
+}
 
 struct vos_transport;
 
@@ -68,11 +85,12 @@ struct vos_transport {
 	int (*token_file)(struct vos_chan *c, struct vos_lane *l, int fd, uint32_t key);
 
 	/*
-	 * Sleep once, as announced: -EINTR when a signal handler has run (VOS_WAIT_FUTEX: one
-	 * without SA_RESTART), anything else when it is time to look at the entry.
+	 * Sleep once, as announced, by vos_sleep_call(): -EINTR when a signal handler has run
+	 * (VOS_WAIT_FUTEX: one without SA_RESTART), anything else when it is time to look at the
+	 * entry.
 	 */
 	long (*sleep)(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
-		      uint32_t announced);
+		      uint32_t announced, struct vos_waits w);
 	/*
 	 * The same for a thread that polls other things as well: what it is to poll for the entry,
 	 * and, after each time, what has come of it: the number of those that were ready.
@@ -104,8 +122,8 @@ extern void (*vos_chan_close_fd)(int fd);
 int vos_unix_attach(struct vos_chan *c, int memory, const char *path, struct vos_hello *h,
 		    struct vos_welcome *w);
 /* unix_wait.c: sleep, poll, polled and wake_all of threads whom the service wakes by itself. */
-long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
-		    uint32_t announced);
+long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e, uint32_t announced,
+		    struct vos_waits w);
 void vos_unix_poll(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
 unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
 void vos_unix_wake_all(struct vos_chan *c);
@@ -123,20 +141,17 @@ struct vos_lane *vos_chan_lane(struct vos_chan *c, int tid, int pid);
 bool vos_chan_alive(struct vos_chan *c);
 void vos_chan_kill(struct vos_chan *c);
 
-enum vos_wait {
-	VOS_WAIT_RESTART, /* a handler with SA_RESTART does not end the wait */
-	VOS_WAIT_ONCE,	  /* any handler ends it */
-	VOS_WAIT_ALWAYS,  /* no handler ends it */
-};
-
 /*
  * Wait until slot @s is done: 0, -EINTR (a handler ran; the call goes on), or -ENOLINK (dead, or
  * the service has made nonsense of the entry, which ends the channel).
  */
 int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how);
-/* Its two halves: spin while that pays (true: done), and sleep. */
+/* Its two halves: spin while that pays (true: done), and sleep. A handler that has run since the
+ * call began ends the sleep as one that runs during it does. */
 bool vos_chan_spin(struct vos_chan *c, struct vos_lane *l, int s);
-int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how);
+int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, struct vos_waits w);
+/* For transports: the system call that sleeps; -EINTR if a handler that ends this wait has run. */
+long vos_sleep_call(struct vos_waits w, long nr, const long a[6]);
 
 /*
  * Set by a program that is about to confine itself: from then on waiting and ringing take no system

@@ -35,23 +35,24 @@ static void look_at_bell(struct vos_chan *c)
 	atomic_store_explicit(&c->doubt, now.tv_sec + DOUBT_S, memory_order_relaxed);
 }
 
-static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announced)
+static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announced,
+			struct vos_waits w)
 {
 	struct vos_futex_wait v[2] = {
 		{ announced, (uintptr_t)&e->state, VOS_FUTEX_32, 0 },
 		{ c->guard, (uintptr_t)c->live, VOS_FUTEX_32, 0 },
 	};
 	struct timespec until = { atomic_load_explicit(&c->doubt, memory_order_relaxed), 0 };
-	long r = vos_chan_confined
-			 ? -ENOSYS
-			 : vos_raw5(SYS_futex_waitv, (long)v, 2, 0, (long)&until, CLOCK_MONOTONIC);
+	const long both[6] = { (long)v, 2, 0, (long)&until, CLOCK_MONOTONIC };
+	long r = vos_chan_confined ? -ENOSYS : vos_sleep_call(w, SYS_futex_waitv, both);
 
 	if (r == -ETIMEDOUT)
 		look_at_bell(c);
 	if (r == -ENOSYS) { /* before Linux 5.16, or a filter: look at the guard now and then */
 		struct timespec t = { 0, 50000000 };
+		const long one[6] = { (long)&e->state, FUTEX_WAIT, announced, (long)&t };
 
-		r = vos_raw6(SYS_futex, (long)&e->state, FUTEX_WAIT, announced, (long)&t, 0, 0);
+		r = vos_sleep_call(w, SYS_futex, one);
 	}
 	return r;
 }
@@ -78,23 +79,25 @@ unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct pollfd p
 	return ready;
 }
 
-static long sleep_fd(struct vos_chan *c, struct vos_lane *l)
+static long sleep_fd(struct vos_chan *c, struct vos_lane *l, struct vos_waits w)
 {
 	struct pollfd p[2];
+	const long poll[6] = { (long)p, 2, -1 }, ppoll[6] = { (long)p, 2, 0, 0, 8 };
 	long r;
 
 	vos_unix_poll(c, l, p);
-	r = vos_chan_confined ? vos_raw3(SYS_poll, (long)p, 2, -1)
-			      : vos_raw5(SYS_ppoll, (long)p, 2, 0, 0, 8);
+	r = vos_chan_confined ? vos_sleep_call(w, SYS_poll, poll)
+			      : vos_sleep_call(w, SYS_ppoll, ppoll);
 	if (r > 0)
 		vos_unix_polled(c, l, p);
 	return r;
 }
 
-long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e, uint32_t announced)
+long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e, uint32_t announced,
+		    struct vos_waits w)
 {
 	/* Announced for another kind of sleep before (a cancelled call): both are woken. */
-	return announced & VOS_WAIT_FUTEX ? sleep_futex(c, e, announced) : sleep_fd(c, l);
+	return announced & VOS_WAIT_FUTEX ? sleep_futex(c, e, announced, w) : sleep_fd(c, l, w);
 }
 
 void vos_unix_wake_all(struct vos_chan *c)

@@ -97,11 +97,39 @@ bool vos_chan_spin(struct vos_chan *c, struct vos_lane *l, int s)
 
 int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how)
 {
-	return vos_chan_spin(c, l, s) ? 0 : vos_chan_sleep(c, l, s, how);
+	struct vos_waits w = vos_waits(how);
+
+	return vos_chan_spin(c, l, s) ? 0 : vos_chan_sleep(c, l, s, w);
+}
+
+__thread struct vos_handled vos_handled;
+
+long vos_sleep_call(struct vos_waits w, long nr, const long a[6])
+{
+	switch (w.how) {
+	case VOS_WAIT_RESTART:
+		return vos_interruptible(a[0], a[1], a[2], a[3], a[4], a[5], nr, &vos_handled.hard,
+					 w.since.hard);
+	case VOS_WAIT_ONCE:
+		return vos_interruptible(a[0], a[1], a[2], a[3], a[4], a[5], nr, &vos_handled.any,
+					 w.since.any);
+	default:
+		return vos_raw(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	}
+}
+
+/* Has a sleep ended for handlers with SA_RESTART only? Then the kernel's call would go on. */
+static bool goes_on(struct vos_waits *w)
+{
+	struct vos_handled now = vos_handled;
+	bool any = now.any != w->since.any;
+
+	w->since.any = now.any;
+	return w->how == VOS_WAIT_RESTART && any && now.hard == w->since.hard;
 }
 
 static int sleep_until(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e, uint32_t kind,
-		       enum vos_wait how)
+		       struct vos_waits w)
 {
 	while (vos_entry_announce(e, kind)) {
 		uint32_t announced = atomic_load_explicit(&e->state, memory_order_acquire);
@@ -113,25 +141,25 @@ static int sleep_until(struct vos_chan *c, struct vos_lane *l, struct vos_entry 
 			vos_chan_kill(c);
 			return -ENOLINK;
 		}
-		r = c->transport->sleep(c, l, e, announced);
+		r = c->transport->sleep(c, l, e, announced, w);
 		if (vos_entry_done(e))
 			break;
-		if (r == -EINTR && how != VOS_WAIT_ALWAYS)
+		if (r == -EINTR && w.how != VOS_WAIT_ALWAYS && !goes_on(&w))
 			return -EINTR;
 	}
 	return 0;
 }
 
-int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how)
+int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, struct vos_waits w)
 {
 	uint32_t kind;
 	int r;
 
 	/* A handler must not empty the descriptor on which the call below it is about to sleep. */
-	kind = how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l)
+	kind = w.how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l)
 		       ? VOS_WAIT_FD
 		       : VOS_WAIT_FUTEX;
-	r = sleep_until(c, l, &l->slot[s], kind, how);
+	r = sleep_until(c, l, &l->slot[s], kind, w);
 	if (c->transport->awake)
 		c->transport->awake(c, l, false);
 	return r;

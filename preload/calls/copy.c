@@ -26,7 +26,8 @@ static long move(const struct end *e, void *buf, size_t n, bool out)
 	long nr;
 
 	if (e->word)
-		return vos_transfer(e->word, &iov, 1, e->off ? *e->off : -1, 0, out);
+		return vos_transfer(e->word, &iov, 1, e->off ? *e->off : -1, 0, out,
+				    vos_transfer_waits(e->fd, e->word, out));
 	if (e->off)
 		nr = out ? SYS_pwrite64 : SYS_pread64;
 	else

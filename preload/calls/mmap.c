@@ -21,7 +21,8 @@ static long fill(uint64_t w, char *p, size_t len, int64_t off)
 
 	while (done < len) {
 		struct iovec iov = { p + done, len - done };
-		long r = vos_transfer(w, &iov, 1, off + (int64_t)done, 0, false);
+		long r = vos_transfer(w, &iov, 1, off + (int64_t)done, 0, false,
+				      vos_waits(VOS_WAIT_ALWAYS));
 
 		if (r < 0)
 			return r;

@@ -132,7 +132,7 @@ static void fill_sendmsg(struct vos_req *q, const struct head *h, struct cursor 
 
 /* One request of at most VOS_IO_MAX bytes. *@asked: how many of @len it was for. */
 static long send_piece(uint64_t w, const struct head *h, struct cursor *v, size_t len, long flags,
-		       enum vos_wait how, size_t *asked)
+		       struct vos_waits how, size_t *asked)
 {
 	size_t head = head_size(h), min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
 	struct vos_req q;
@@ -153,7 +153,7 @@ static long send_piece(uint64_t w, const struct head *h, struct cursor *v, size_
 		fill_sendmsg(&q, h, v, len);
 	else
 		fill_send(&q, h, v, len);
-	r = vos_req_run(&q, how);
+	r = vos_req_run_as(&q, how);
 	if (r > (long)len)
 		r = vos_req_breach(&q);
 out:
@@ -185,7 +185,7 @@ static long check_head(const struct msghdr *m, struct head *h)
  * What does not fit one request goes in several, which only a stream can take: the kernel refuses a
  * datagram of the first one's size.
  */
-long vos_send_msg(uint64_t w, const struct msghdr *m, long flags, enum vos_wait how)
+long vos_send_msg(uint64_t w, const struct msghdr *m, long flags, struct vos_waits how)
 {
 	struct cursor v = { m->msg_iov, 0 };
 	size_t total, done = 0, asked = 0;
@@ -259,7 +259,7 @@ bool vos_recv_fits(long r, size_t len, uint64_t w, long flags)
 
 /* *@asked: how many bytes of data there was room for. */
 static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t len, long flags,
-		       enum vos_wait how, size_t *asked)
+		       struct vos_waits how, size_t *asked)
 {
 	size_t control = m->msg_control ? m->msg_controllen : 0, head;
 	const size_t room[2] = { m->msg_name ? sizeof(struct sockaddr_storage) : 0,
@@ -285,7 +285,7 @@ static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t le
 	q.e->arg[3] = (uint64_t)flags;
 	q.e->arg[4] = room[0];
 	q.e->arg[5] = room[1];
-	r = vos_req_run(&q, how);
+	r = vos_req_run_as(&q, how);
 	if (r < 0)
 		goto out;
 	memcpy(&out, vos_req_in_ptr(&q), sizeof(out));
@@ -302,7 +302,7 @@ out:
 }
 
 /* The rest of what MSG_WAITALL asks for. */
-static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, enum vos_wait how,
+static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, struct vos_waits how,
 		      size_t *asked)
 {
 	struct vos_req q;
@@ -316,7 +316,7 @@ static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, enum
 	*asked = len;
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)flags;
-	r = vos_req_run(&q, how);
+	r = vos_req_run_as(&q, how);
 	if (r > (long)len)
 		r = vos_req_breach(&q);
 	else if (r > 0)
@@ -326,7 +326,7 @@ out:
 	return r;
 }
 
-long vos_recv_msg(uint64_t w, struct msghdr *m, long flags, enum vos_wait how)
+long vos_recv_msg(uint64_t w, struct msghdr *m, long flags, struct vos_waits how)
 {
 	struct cursor v = { m->msg_iov, 0 };
 	size_t total, done, asked = 0;
@@ -416,6 +416,7 @@ long vos_sys_sendmmsg(long fd, long msgs, long count, long flags, long a4, long 
 	struct mmsghdr *m = (struct mmsghdr *)msgs;
 	unsigned n = (unsigned)count, i;
 	uint64_t w = vos_fd(fd);
+	struct vos_waits how;
 	size_t total;
 	long r;
 
@@ -425,8 +426,9 @@ long vos_sys_sendmmsg(long fd, long msgs, long count, long flags, long a4, long 
 	r = vos_not_socket(w);
 	if (r)
 		return r;
+	how = vos_wait_of(fd, true);
 	for (i = 0; i < n && i < MESSAGES; i++) {
-		r = vos_send_msg(w, &m[i].msg_hdr, flags, vos_wait_of(fd, true));
+		r = vos_send_msg(w, &m[i].msg_hdr, flags, how);
 		if (r < 0)
 			break;
 		m[i].msg_len = (unsigned)r;
@@ -463,6 +465,7 @@ long vos_sys_recvmmsg(long fd, long msgs, long count, long flags, long timeout, 
 	struct timespec *t = (struct timespec *)timeout;
 	unsigned n = (unsigned)count, i;
 	uint64_t w = vos_fd(fd);
+	struct vos_waits how;
 	int64_t end = 0;
 	long r;
 
@@ -483,9 +486,9 @@ long vos_sys_recvmmsg(long fd, long msgs, long count, long flags, long timeout, 
 			      ? now() + t->tv_sec * 1000000000ll + t->tv_nsec
 			      : INT64_MAX;
 	}
+	how = vos_wait_of(fd, false);
 	for (i = 0; i < n && i < MESSAGES; i++) {
-		r = vos_recv_msg(w, &m[i].msg_hdr, flags & ~(long)MSG_WAITFORONE,
-				 vos_wait_of(fd, false));
+		r = vos_recv_msg(w, &m[i].msg_hdr, flags & ~(long)MSG_WAITFORONE, how);
 		if (r < 0)
 			break;
 		m[i].msg_len = (unsigned)r;

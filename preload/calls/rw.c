@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/calls/rw.h"
+#include "preload/calls/socket.h"
 
 #include <limits.h>
 #include <string.h>
@@ -55,7 +56,7 @@ static void scatter(struct cursor *v, const uint8_t *from, size_t len)
 
 /* One request of at most VOS_IO_MAX bytes. *@asked: how many it was for. */
 static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int flags, bool out,
-		  size_t *asked)
+		  struct vos_waits how, size_t *asked)
 {
 	struct vos_req q;
 	long r = vos_req_begin(&q, VOS_WORD_DOMAIN(word), out ? VOS_OP_write : VOS_OP_read);
@@ -81,7 +82,7 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int 
 	q.e->arg[4] = (uint64_t)flags;
 	if (out)
 		gather(v, vos_req_out_ptr(&q), len);
-	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	r = vos_req_run_as(&q, how);
 	if (unlikely(r > (long)len))
 		r = vos_req_breach(&q);
 	else if (!out && r > 0)
@@ -91,7 +92,14 @@ end:
 	return r;
 }
 
-long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags, bool out)
+struct vos_waits vos_transfer_waits(long fd, uint64_t word, bool out)
+{
+	return VOS_WORD_KIND(word) == VOS_FD_SOCKET ? vos_wait_of(fd, out)
+						    : vos_waits(VOS_WAIT_RESTART);
+}
+
+long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags, bool out,
+		  struct vos_waits how)
 {
 	struct cursor v = { iov, n, 0 };
 	size_t total = 0, done = 0;
@@ -114,7 +122,7 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 		while (v.n && v.iov < iov + n && !v.iov->iov_len)
 			v.iov++;
 		r = piece(word, &v, total - done, off < 0 ? off : off + (int64_t)done, flags, out,
-			  &asked);
+			  how, &asked);
 		if (r <= 0)
 			break;
 		done += (size_t)r;
@@ -144,7 +152,7 @@ static long one(long nr, long fd, long p, long n, long off, bool out, bool at)
 		return -EINVAL;
 	if (n < 0)
 		return -EINVAL;
-	return vos_transfer(w, &iov, 1, at ? off : -1, 0, out);
+	return vos_transfer(w, &iov, 1, at ? off : -1, 0, out, vos_transfer_waits(fd, w, out));
 }
 
 static long vec(long nr, long fd, const long a[6], int64_t off, int flags, bool out)
@@ -155,7 +163,8 @@ static long vec(long nr, long fd, const long a[6], int64_t off, int flags, bool 
 		return vos_local(nr, fd, a[1], a[2], a[3], a[4], a[5]);
 	if (a[2] < 0 || a[2] > IOV_MAX)
 		return -EINVAL;
-	return vos_transfer(w, (const struct iovec *)a[1], a[2], off, flags, out);
+	return vos_transfer(w, (const struct iovec *)a[1], a[2], off, flags, out,
+			    vos_transfer_waits(fd, w, out));
 }
 
 #define UNUSED3 (void)a3, (void)a4, (void)a5

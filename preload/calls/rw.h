@@ -10,7 +10,9 @@
  * Move data between the program and a remote descriptor. @off: -1 for its own position; @flags:
  * RWF_. Bytes moved or -errno; raises SIGPIPE as the kernel would.
  */
-long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags,
-		  bool out) HIDDEN;
+long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags, bool out,
+		  struct vos_waits how) HIDDEN;
+/* How a transfer by the descriptor @fd that begins now waits. */
+struct vos_waits vos_transfer_waits(long fd, uint64_t word, bool out) HIDDEN;
 
 #endif

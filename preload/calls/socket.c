@@ -78,9 +78,9 @@ static void note_timeout(long fd, int which, const void *value, socklen_t len)
 	set_timed(fd, which, tv.tv_sec || tv.tv_usec);
 }
 
-enum vos_wait vos_wait_of(long fd, bool out)
+struct vos_waits vos_wait_of(long fd, bool out)
 {
-	return unlikely(is_timed(fd, out)) ? VOS_WAIT_ONCE : VOS_WAIT_RESTART;
+	return vos_waits(unlikely(is_timed(fd, out)) ? VOS_WAIT_ONCE : VOS_WAIT_RESTART);
 }
 
 /* A number for a new socket, with the timeouts of the one that it was taken from (-1: none). */
@@ -175,7 +175,7 @@ static bool copy_address(const uint8_t *from, void *to, socklen_t *len)
 }
 
 /* A call that answers with an address, if @sa is not NULL: a[1] room, a[2] its size. */
-static long with_address(struct vos_req *q, void *sa, socklen_t *len, enum vos_wait how)
+static long with_address(struct vos_req *q, void *sa, socklen_t *len, struct vos_waits how)
 {
 	long r = 0;
 
@@ -188,7 +188,7 @@ static long with_address(struct vos_req *q, void *sa, socklen_t *len, enum vos_w
 		memset(vos_req_in_ptr(q), 0, sizeof(uint32_t));
 		q->e->arg[1] = VOS_REF(q->in.off, ADDRESS_ROOM);
 	}
-	r = vos_req_run(q, how);
+	r = vos_req_run_as(q, how);
 	if (r >= 0 && sa && !copy_address(vos_req_in_ptr(q), sa, len))
 		r = vos_req_breach(q);
 	return r;
@@ -261,7 +261,7 @@ static long get_name(enum vos_op op, uint64_t w, void *sa, socklen_t *len)
 		r = vos_begin_fd(&q, w, op);
 	if (r)
 		return r == -ENOLINK ? vos_dead(w, false) : r;
-	r = with_address(&q, sa, len, VOS_WAIT_ALWAYS);
+	r = with_address(&q, sa, len, vos_waits(VOS_WAIT_ALWAYS));
 	if (r > 0)
 		r = vos_req_breach(&q);
 	vos_req_end(&q);
@@ -402,7 +402,7 @@ long vos_sent(uint64_t word, long r, long flags)
 }
 
 /* The common case: no address, and it fits the lane's own block. */
-static long send_small(uint64_t w, const void *p, size_t len, long flags, enum vos_wait how)
+static long send_small(uint64_t w, const void *p, size_t len, long flags, struct vos_waits how)
 {
 	struct vos_req q;
 	long r = vos_begin_fd(&q, w, VOS_OP_send);
@@ -418,7 +418,7 @@ static long send_small(uint64_t w, const void *p, size_t len, long flags, enum v
 	q.e->arg[3] = (uint64_t)flags;
 	q.e->arg[4] = VOS_REF_NULL;
 	q.e->arg[5] = 0;
-	r = vos_req_run(&q, how);
+	r = vos_req_run_as(&q, how);
 	if (unlikely(r > (long)len))
 		r = vos_req_breach(&q);
 out:
@@ -449,7 +449,7 @@ long vos_sys_sendto(long fd, long p, long len, long flags, long sa, long salen)
 }
 
 /* *@asked: how many bytes there was room for. */
-static long recv_piece(uint64_t w, void *p, size_t len, long flags, enum vos_wait how,
+static long recv_piece(uint64_t w, void *p, size_t len, long flags, struct vos_waits how,
 		       size_t *asked)
 {
 	size_t min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
@@ -464,7 +464,7 @@ static long recv_piece(uint64_t w, void *p, size_t len, long flags, enum vos_wai
 	*asked = len;
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)flags;
-	r = vos_req_run(&q, how);
+	r = vos_req_run_as(&q, how);
 	/* With MSG_TRUNC a stream's bytes have been thrown away. */
 	if (unlikely(r > (long)len && !vos_recv_fits(r, len, w, flags)))
 		r = vos_req_breach(&q);
@@ -475,7 +475,7 @@ out:
 	return r;
 }
 
-static long do_recv(uint64_t w, char *p, size_t len, long flags, enum vos_wait how)
+static long do_recv(uint64_t w, char *p, size_t len, long flags, struct vos_waits how)
 {
 	size_t done = 0, asked = 0;
 	long r;

@@ -43,12 +43,12 @@ static inline long vos_not_socket(uint64_t word)
 long vos_sent(uint64_t word, long r, long flags) HIDDEN;
 
 /* sendmsg and recvmsg on a remote socket. */
-long vos_send_msg(uint64_t word, const struct msghdr *m, long flags, enum vos_wait how) HIDDEN;
-long vos_recv_msg(uint64_t word, struct msghdr *m, long flags, enum vos_wait how) HIDDEN;
+long vos_send_msg(uint64_t word, const struct msghdr *m, long flags, struct vos_waits how) HIDDEN;
+long vos_recv_msg(uint64_t word, struct msghdr *m, long flags, struct vos_waits how) HIDDEN;
 /* May a call for @len bytes answer @r? With MSG_TRUNC a datagram's length may be more. */
 bool vos_recv_fits(long r, size_t len, uint64_t word, long flags) HIDDEN;
 
-/* How a transfer on the socket @fd waits: one with a timeout is never restarted. */
-enum vos_wait vos_wait_of(long fd, bool out) HIDDEN;
+/* How a transfer on the socket @fd that begins now waits: one with a timeout is never restarted. */
+struct vos_waits vos_wait_of(long fd, bool out) HIDDEN;
 
 #endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef VOS_SIGNAL_H
+#define VOS_SIGNAL_H
+
+#include "preload/vos.h"
+
+#include <signal.h>
+
+/* sigaction(), with our way back for the handler: 0 or -errno. */
+long vos_sigaction(int sig, const struct sigaction *act, struct sigaction *old) HIDDEN;
+/* libc itself has put back a handler that it had taken away for a while: install it our way. */
+void vos_signal_again(int sig) HIDDEN;
+
+#endif
