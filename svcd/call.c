@@ -17,11 +17,9 @@
 #include "ring/calls_table.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -555,17 +553,8 @@ static void complete(struct lane *l, uint32_t slot, long result)
 {
 	struct vos_entry *entry = &l->slot[slot];
 	uint32_t how = vos_entry_complete(entry, result);
-	const uint8_t one = 1;
-
-	if (how & VOS_WAIT_FUTEX)
-		syscall(SYS_futex, &entry->state, FUTEX_WAKE, 1, NULL, NULL, 0);
-	/* Not write(): what the program gave us might block, or not be a socket at all. */
-	if (how & VOS_WAIT_FD) {
-		int fd = atomic_load_explicit(&l->wake_fd, memory_order_acquire);
-
-		if (fd >= 0)
-			send(fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-	}
+	if (how)
+		l->client->transport->wake(l, entry, how);
 }
 
 static void rescan_mail(struct engine *e, void *arg)

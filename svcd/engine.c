@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,78 +137,6 @@ static void scan_kicks(struct engine *e, struct client *cl)
 	}
 }
 
-static void take_wake_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
-{
-	struct lane *l = m->lane < cl->nlanes ? &cl->lane[m->lane] : NULL;
-	const uint8_t one = 1;
-	int none = -1;
-
-	/* Once: whoever completes a call may be using it. */
-	if (l && atomic_compare_exchange_strong(&l->wake_fd, &none, fd)) {
-		/* The first call to be waited for with it may have been completed before. */
-		send(fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-		return;
-	}
-	close(fd);
-	client_break(cl, "wake descriptor for a lane that does not exist, or has one");
-}
-
-static void take_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
-{
-	switch (m->tag) {
-	case VOS_TAG_WAKE:
-		take_wake_fd(cl, m, fd);
-		break;
-	case VOS_TAG_TOKEN:
-		if (m->lane < cl->nlanes) {
-			token_file(&cl->lane[m->lane], m->key, fd);
-			break;
-		}
-		/* fall through */
-	default:
-		close(fd);
-	}
-}
-
-static void take_fds(struct client *cl, const struct vos_bell_fd *m, ssize_t n, struct msghdr *msg)
-{
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
-		int *fd = (int *)CMSG_DATA(h);
-		size_t nfds = h->cmsg_type == SCM_RIGHTS ? (h->cmsg_len - CMSG_LEN(0)) / sizeof(int)
-							 : 0;
-
-		for (size_t i = 0; i < nfds; i++) {
-			if (i == 0 && n == sizeof(*m))
-				take_fd(cl, m, fd[i]);
-			else
-				close(fd[i]);
-		}
-	}
-}
-
-/* One message of the connection. False: no more, or hung up. */
-static bool read_message(struct client *cl, bool *hung_up)
-{
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int) * 4)];
-	} control;
-	struct vos_bell_fd m;
-	struct iovec iov = { &m, sizeof(m) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(cl->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	if (n < 0)
-		return false;
-	take_fds(cl, &m, n, &msg);
-	if (n == 0)
-		*hung_up = true;
-	return n > 0;
-}
-
 static void after_messages(struct engine *e, struct client *cl, bool hung_up)
 {
 	if (cl->gone)
@@ -229,11 +156,7 @@ static void messages_mail(struct engine *e, void *arg)
 
 void engine_hear(struct client *cl)
 {
-	bool hung_up = false, read = false;
-
-	while (read_message(cl, &hung_up))
-		read = true;
-	if (!read)
+	if (!(cl->transport->heed(cl) & HEED_CAME))
 		return;
 	/* There may have been rings among it. */
 	client_get(cl);
@@ -251,8 +174,8 @@ static void client_event(struct engine *e, struct client *cl, uint32_t events)
 	/* A descriptor that the program has sent may block us when it is closed. */
 	e->in_call = NULL;
 	turn_enter(e);
-	while (read_message(cl, &hung_up))
-		;
+	if (cl->transport->heed(cl) & HEED_HUNG_UP)
+		hung_up = true;
 	if (turn_leave(e)) {
 		after_messages(e, cl, hung_up);
 		client_put(cl);

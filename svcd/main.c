@@ -16,7 +16,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
@@ -126,6 +125,9 @@ static const struct option longopts[] = {
 
 static void set_option(int o, const char *arg)
 {
+	const struct transport *t;
+	const char *where, *problem;
+
 	switch (o) {
 	case O_DOMAIN:
 		if (!*arg || strlen(arg) > 31)
@@ -135,11 +137,11 @@ static void set_option(int o, const char *arg)
 	case O_LISTEN:
 		if (opt.nlisten == 8)
 			die("--listen: up to 8 addresses are allowed");
-		if (strncmp(arg, "unix:/", 6) ||
-		    strlen(arg + 5) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-			die("--listen %s: unix:PATH is allowed, with an absolute path below 108 bytes",
-			    arg);
-		opt.listen[opt.nlisten++] = arg + 5;
+		t = transport_find(arg, &where);
+		problem = t ? t->check(where) : "no such kind of address";
+		if (problem)
+			die("--listen %s: %s", arg, problem);
+		opt.listen[opt.nlisten++] = arg;
 		break;
 	case O_ROOT:
 		opt.root = arg;
@@ -198,34 +200,6 @@ static void parse(int argc, char **argv)
 	exit_status = 1;
 }
 
-static int listen_unix(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct stat st;
-	mode_t mask;
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r;
-
-	strcpy(sun.sun_path, path);
-	/* A socket that nobody listens on any more is left from a former life. */
-	if (!lstat(path, &st) && S_ISSOCK(st.st_mode)) {
-		if (!connect(fd, (struct sockaddr *)&sun, sizeof(sun)))
-			die("%s: another service listens there", path);
-		close(fd);
-		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		unlink(path);
-	}
-	/* Anybody may connect; the kernel says who it is. Directories restrict further. */
-	mask = umask(0);
-	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun)) || listen(fd, 1024);
-	umask(mask);
-	if (r)
-		die("%s: %s", path, strerror(errno));
-	return fd;
-}
-
-static int spare = -1; /* given up to turn a connection away when descriptors have run out */
-
 int proc_fds = -1;
 
 const char *fd_name(char buf[16], int fd)
@@ -240,7 +214,6 @@ static void enter_root(void)
 	proc_fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc_fds < 0)
 		die("/proc/self/fd: %s", strerror(errno));
-	spare = fcntl(proc_fds, F_DUPFD_CLOEXEC, 0);
 	if (!opt.root)
 		return;
 	if (chdir(opt.root))
@@ -307,6 +280,7 @@ void notify_ready(void)
 		send(notify_sock, "READY=1", 7, MSG_NOSIGNAL);
 }
 
+static int control = -1; /* epoll of the control thread */
 static int kick = -1;
 
 void control_kick(void)
@@ -317,49 +291,24 @@ void control_kick(void)
 	(void)n; /* it can only be full of them */
 }
 
-static void kicked(void)
+static void kicked(struct watcher *w)
 {
 	uint64_t all;
 	ssize_t n = read(kick, &all, sizeof(all));
 
-	(void)n;
+	(void)w, (void)n;
 }
 
-static struct engine *next_engine(void)
+int control_watch(struct watcher *w, int fd)
 {
-	static int next;
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = w };
 
-	return &engines[next++ % opt.engines];
+	return epoll_ctl(control, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
-struct listener {
-	int fd;
-	bool connection; /* waits for its hello */
-};
-
-static void watch_fd(int ep, int fd, bool connection)
+void control_unwatch(int fd)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
-
-	ev.data.u64 = (uint64_t)fd | (uint64_t)connection << 32;
-	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev))
-		close(fd);
-}
-
-static void accept_all(int ep, int listener)
-{
-	int fd;
-
-	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-		watch_fd(ep, fd, true);
-	if (errno != EMFILE && errno != ENFILE)
-		return;
-	close(spare);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		close(fd);
-	spare = fcntl(proc_fds, F_DUPFD_CLOEXEC, 0);
-	log_line(LOG_WARNING, "out of descriptors, a program was turned away");
+	epoll_ctl(control, EPOLL_CTL_DEL, fd, NULL);
 }
 
 /* --- the end ------------------------------------------------------------------------------------
@@ -397,37 +346,49 @@ static bool anything_to_reap(void)
 	return ticket_any() || token_any();
 }
 
-/* Until SIGTERM or SIGINT. */
-static void serve(int ep, int sigfd)
+static bool ending;
+
+static void told_to_end(struct watcher *w)
+{
+	(void)w;
+	ending = true;
+}
+
+static void serve(void)
 {
 	struct epoll_event ev[32];
 
-	for (;;) {
-		int n = epoll_wait(ep, ev, 32, anything_to_reap() ? 1000 : -1);
+	while (!ending) {
+		int n = epoll_wait(control, ev, 32, anything_to_reap() ? 1000 : -1);
 
 		for (int i = 0; i < n; i++) {
-			int fd = (int)(uint32_t)ev[i].data.u64;
+			struct watcher *w = ev[i].data.ptr;
 
-			if (fd == sigfd)
-				return;
-			if (fd == kick) {
-				kicked();
-			} else if (ev[i].data.u64 >> 32) {
-				epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL);
-				client_attach(fd, next_engine());
-			} else {
-				accept_all(ep, fd);
-			}
+			w->ready(w);
 		}
 		ticket_reap();
 		token_reap();
 	}
 }
 
+/* What --listen says, and who knows how. */
+static void listen_all(void)
+{
+	for (int i = 0; i < opt.nlisten; i++) {
+		const char *where;
+		const struct transport *t = transport_find(opt.listen[i], &where);
+		const char *problem = t->listen(where);
+
+		if (problem)
+			die("%s: %s", opt.listen[i], problem);
+	}
+}
+
 int main(int argc, char **argv)
 {
+	static struct watcher on_signal = { told_to_end }, on_kick = { kicked };
 	sigset_t set;
-	int ep, sigfd, r = 0;
+	int r = 0;
 
 	parse(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
@@ -438,13 +399,12 @@ int main(int argc, char **argv)
 	if (opt.syslog)
 		openlog("svcd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
 	notify_open();
-	ep = epoll_create1(EPOLL_CLOEXEC);
-	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
-	for (int i = 0; i < opt.nlisten; i++)
-		watch_fd(ep, listen_unix(opt.listen[i]), false);
-	watch_fd(ep, sigfd, false);
+	control = epoll_create1(EPOLL_CLOEXEC);
 	kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	watch_fd(ep, kick, false);
+	if (control_watch(&on_signal, signalfd(-1, &set, SFD_CLOEXEC)) ||
+	    control_watch(&on_kick, kick))
+		die("cannot start: %s", strerror(errno));
+	listen_all();
 	tzset();
 	enter_root();
 	raise_limit();
@@ -463,7 +423,7 @@ int main(int argc, char **argv)
 	if (r)
 		die("cannot start: %s", strerror(-r));
 	notify_ready();
-	serve(ep, sigfd);
+	serve();
 	if (notify_sock >= 0)
 		send(notify_sock, "STOPPING=1", 10, MSG_NOSIGNAL);
 	drain();

@@ -63,6 +63,43 @@ struct source {
 	enum source_type type;
 };
 
+/* The same for the control thread. */
+struct watcher {
+	void (*ready)(struct watcher *);
+};
+/* 0 or -errno. */
+int control_watch(struct watcher *, int fd);
+void control_unwatch(int fd);
+void control_kick(void); /* any thread: there is something to be reaped now */
+
+/* --- transports: how programs reach us, and how the two wake each other (transport.c) ----------
+ */
+
+struct client;
+struct lane;
+
+enum { HEED_CAME = 1, HEED_HUNG_UP = 2 }; /* something came from the client; it is gone */
+
+struct transport {
+	const char *scheme; /* what an address starts with, e.g. "unix:" */
+	/* The rest of an address: NULL, or what is wrong with it. */
+	const char *(*check)(const char *where);
+	/* Control thread, before --root: accept programs there. NULL, or why that cannot be. */
+	const char *(*listen)(const char *where);
+	/* Read what has come on the client's connection. It may block. HEED_* */
+	unsigned (*heed)(struct client *);
+	/* Any thread: the call in @e is completed, and its thread sleeps as @how says. */
+	void (*wake)(struct lane *l, struct vos_entry *e, uint32_t how);
+	/* Let the client know that it is not served any more. */
+	void (*hang_up)(struct client *);
+	/* Memory and descriptors of a client that nobody uses any more, or that never was one. */
+	void (*release)(struct client *);
+};
+
+extern const struct transport transport_unix;
+/* NULL: no such scheme. */
+const struct transport *transport_find(const char *address, const char **where);
+
 /* --- identity: whose rights a call has (ident.c) ------------------------------------------------
  */
 
@@ -205,13 +242,14 @@ struct client {
 	struct engine *engine;
 	struct list list; /* all clients */
 	struct list of_engine;
-	int sock, pidfd;
+	const struct transport *transport;
+	int conn;  /* descriptor of the connection, the transport's */
+	int pidfd; /* -1: the hang-up alone says that it died */
 	pid_t pid;
+	char label[24];	     /* for messages */
 	bool gone;	     /* hung up; driver */
 	_Atomic bool broken; /* broke the rules: to be thrown out */
 	uint8_t *program, *service;
-	size_t map_size;
-	void *map; /* the guard's private page comes before it, see guard.c */
 	uint32_t nlanes, pool;
 	struct lane *lane;
 	_Atomic uint32_t ready_tail;
@@ -234,7 +272,15 @@ struct client *client_get(struct client *);
 void client_put(struct client *);
 void client_drop(struct client *); /* driver: hung up or broken */
 void client_break(struct client *, const char *why);
-int client_attach(int sock, struct engine *e);
+/* --- for transports, by the control thread */
+struct client *client_new(const struct transport *);
+/* Can we serve this? 0, or -errno and *@why. */
+int client_geometry(const struct vos_program_head *h, const char **why);
+int client_prepare(struct client *, const struct vos_hello *, const char **why);
+/* The answer to a hello: @error 0, or -errno and @why. */
+void client_welcome(struct vos_welcome *, const struct client *, int error, const char *why);
+int client_enter(struct client *);
+/* --- */
 struct client *client_by_session(const uint64_t session[2]);
 extern _Atomic int client_count;
 
@@ -472,7 +518,6 @@ void *guard_map(int memfd, size_t size, size_t guard_off, uint32_t *guard_value)
 void guard_unmap(void *map, size_t size);
 int guard_init(void);
 void notify_ready(void);
-void control_kick(void); /* any thread: there is something to be reaped now */
 int random_id(uint64_t id[2]);
 
 /* --- calls of their own: svcd/calls/

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The transports there are, by what their addresses start with. */
+#include "svcd/svcd.h"
+
+#include <string.h>
+
+static const struct transport *const transports[] = { &transport_unix };
+
+const struct transport *transport_find(const char *address, const char **where)
+{
+	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++) {
+		size_t n = strlen(transports[i]->scheme);
+
+		*where = address + n;
+		if (!strncmp(address, transports[i]->scheme, n))
+			return transports[i];
+	}
+	return NULL;
+}
