@@ -224,17 +224,6 @@ static bool take_over(struct state *s)
 	return soon;
 }
 
-static bool have_table(void)
-{
-	if (vos_fdtab.n)
-		return true;
-	/* Nothing is remote by our own configuration, so nobody has made it. */
-	if (vos_fdtab_init())
-		return false;
-	vos_chan_hide_fd = vos_fd_hide;
-	return true;
-}
-
 /*
  * A service manager keeps descriptors for us (LISTEN_FDS) that it has got in messages: what we have
  * sent to it is what we get.
@@ -244,7 +233,7 @@ static void take_kept(void)
 	const char *s = getenv("LISTEN_FDS");
 	int n = 0;
 
-	if (!s || !vos_config.ndomains || !have_table())
+	if (!s || !vos_config.ndomains || !vos_begin_remote())
 		return;
 	while (*s >= '0' && *s <= '9' && n < KEPT_MAX)
 		n = n * 10 + (*s++ - '0');
@@ -260,7 +249,7 @@ static void take_state(int fd)
 
 	if (!open_state(&s, fd))
 		return;
-	if (fits(&s) && have_table())
+	if (fits(&s) && vos_begin_remote())
 		soon = take_over(&s);
 	vos_raw2(SYS_munmap, s.head, s.size);
 	/* Descriptors are used soon; before a chroot or a filter that the program may put up. */

@@ -18,9 +18,8 @@
 #include <unistd.h>
 
 void vos_dispatch_wanted(unsigned long *bitmap) HIDDEN;
-void vos_process_init(void) HIDDEN __attribute__((weak));
-void vos_resolver_init(void) HIDDEN __attribute__((weak));
-void vos_inherit(void) HIDDEN __attribute__((weak));
+void vos_process_init(void) HIDDEN;
+void vos_resolver_init(void) HIDDEN;
 
 void vos_say(const char *first, ...)
 {
@@ -162,6 +161,19 @@ static void close_fd(int fd)
 	vos_raw1(SYS_close, fd);
 }
 
+bool vos_begin_remote(void)
+{
+	if (vos_fdtab.n)
+		return true;
+	if (vos_fdtab_init())
+		return false;
+	vos_chan_hide_fd = hide_fd;
+	vos_chan_close_fd = close_fd;
+	patch_libc();
+	vos_resolver_init();
+	return true;
+}
+
 void vos_init(void)
 {
 	if (vos_stage != VOS_STAGE_RAW)
@@ -170,25 +182,13 @@ void vos_init(void)
 	early_environ();
 	for (int i = 0; i < VOS_NCLASSES; i++)
 		vos_config.class_to[i] = VOS_TO_LOCAL;
-	if (!load_config(getauxval(AT_SECURE)))
-		goto ready;
-	vos_route_init();
-	if (!anything_remote())
-		goto ready;
-	if (vos_fdtab_init()) {
+	if (load_config(getauxval(AT_SECURE)))
+		vos_route_init();
+	if (anything_remote() && !vos_begin_remote()) {
 		vos_say("no memory for the descriptor table", NULL);
 		vos_die(127);
 	}
-	vos_chan_hide_fd = hide_fd;
-	vos_chan_close_fd = close_fd;
-	patch_libc();
-	if (vos_resolver_init)
-		vos_resolver_init();
-	if (vos_inherit)
-		vos_inherit();
-ready:
-	if (vos_process_init)
-		vos_process_init();
+	vos_process_init();
 	vos_stage = VOS_STAGE_READY;
 }
 

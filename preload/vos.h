@@ -263,6 +263,11 @@ extern int vos_cwd_prefix HIDDEN;
 enum vos_stage { VOS_STAGE_RAW, VOS_STAGE_STARTING, VOS_STAGE_READY };
 extern enum vos_stage vos_stage HIDDEN;
 void vos_init(void) HIDDEN;
+/*
+ * Have what remote things take: the descriptor table, and libc's own calls. At start, if our
+ * configuration sends anything anywhere, or when something remote is inherited. False: no memory.
+ */
+bool vos_begin_remote(void) HIDDEN;
 static inline void vos_need_init(void)
 {
 	if (unlikely(vos_stage == VOS_STAGE_RAW))
