@@ -6,7 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/patch.h"
-#include "preload/vos.h"
+#include "preload/process.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -57,8 +57,36 @@ long vos_dispatch(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
 	return vos_raw(nr, a0, a1, a2, a3, a4, a5);
 }
 
+/* What a child that libc itself spawns does before it becomes another program. */
+static bool by_spawned_child(long nr)
+{
+	switch (nr) {
+	case SYS_open:
+	case SYS_openat:
+	case SYS_close:
+	case SYS_close_range:
+	case SYS_dup2:
+	case SYS_dup3:
+	case SYS_fcntl:
+	case SYS_ioctl:
+	case SYS_chdir:
+	case SYS_fchdir:
+	case SYS_umask:
+		return vos_on_borrowed_memory();
+	default:
+		return false;
+	}
+}
+
+/*
+ * The numbers of such a child are its own, but our table in its memory is its parent's: whatever it
+ * does with them is between it and the kernel. (What programs spawn is made of our own calls where
+ * anything is remote; this is about wordexp().)
+ */
 long vos_syscall_hook(long nr, const long a[6])
 {
+	if (unlikely(by_spawned_child(nr)))
+		return vos_raw(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	return vos_dispatch(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
