@@ -30,10 +30,11 @@ struct session {
 	struct vos_chan c;
 	uint32_t wildness;	     /* one argument in so many makes no sense; 0: all make some */
 	_Atomic uint64_t handle[64]; /* some that we have been given */
+	_Atomic uint64_t token[4][2];
 };
 
 /* Fill in a request; its blocks belong to lane @l. */
 void random_request(struct session *s, const struct vos_lane *l, struct vos_entry *e);
-void note_answer(struct session *s, uint16_t op, int64_t result);
+void note_answer(struct session *s, const struct vos_entry *e);
 
 #endif

@@ -231,6 +231,10 @@ static uint64_t usual(uint16_t op, int i)
 		return USUAL(1, 1000, 100000);
 	case VOS_OP_copy << 3 | 5:
 		return 0;
+	case VOS_OP_token << 3 | 2:
+		return below(4);
+	case VOS_OP_claim << 3 | 3:
+		return below(2);
 	default:
 		return number();
 	}
@@ -288,15 +292,42 @@ void random_request(struct session *s, const struct vos_lane *l, struct vos_entr
 	e->result = (int64_t)block(s, l, false, false, &p, &len);
 	for (int i = 0; i < 6; i++)
 		e->arg[i] = argument(s, l, op, i);
+	if (op == VOS_OP_claim && !wild(s)) {
+		int i = (int)below(4);
+
+		e->arg[0] = s->token[i][0];
+		e->arg[1] = s->token[i][1];
+	}
 	if (wild(s))
 		e->op = (uint16_t)random_bits();
 	if (wild(s))
 		e->arg[below(6)] = random_bits();
 }
 
-void note_answer(struct session *s, uint16_t op, int64_t result)
+static void note_token(struct session *s, uint64_t ref)
 {
-	switch (op) {
+	uint64_t off = VOS_REF_OFF(ref);
+	int i = (int)below(4);
+
+	if (off + 16 > VOS_SERVICE_SIZE(s->c.nlanes, s->c.pool))
+		return;
+	for (int k = 0; k < 2; k++) {
+		uint64_t v;
+
+		memcpy(&v, s->c.service + off + 8 * (unsigned)k, sizeof(v));
+		s->token[i][k] = v;
+	}
+}
+
+void note_answer(struct session *s, const struct vos_entry *e)
+{
+	int64_t result = e->result;
+
+	switch (e->op) {
+	case VOS_OP_token:
+		if (result >= 0)
+			note_token(s, e->arg[1]);
+		break;
 	case VOS_OP_openat:
 	case VOS_OP_socket:
 	case VOS_OP_accept:

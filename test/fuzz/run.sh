@@ -81,7 +81,8 @@ svcd_ticks() {
 # What is still open some time after everybody has gone. Tickets that nobody takes last 10 seconds.
 settled() {
 	local i
-	for ((i = 0; i < 150; i++)); do
+	# A token without a file lasts for a minute.
+	for ((i = 0; i < 700; i++)); do
 		svcd_fds >"$work/fds.$1"
 		[ "$1" = before ] || [ "$(wc -l <"$work/fds.$1")" = "$(wc -l <"$work/fds.before")" ] && return
 		sleep 0.1

@@ -21,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -49,30 +50,38 @@ uint64_t random_bits(void)
 /* --- descriptors: for lanes that exist, have one, or do not exist
  * ----------------------------------- */
 
-static void send_wake_fds(void)
+static void send_bell_fds(void)
 {
 	struct vos_bell_fd m[2] = {
 		{ VOS_TAG_WAKE, 0, (uint16_t)below(session.c.nlanes + 4), 0 },
 	};
 	int fds[8], pair[2] = { -1, -1 }, pipes[2] = { -1, -1 };
+	int memory = memfd_create("travels", MFD_ALLOW_SEALING);
 	struct linger linger = { 1, 1000 };
 	unsigned n = 1 + (unsigned)below(8);
 
 	if (!below(8))
 		m->lane = (uint16_t)random_bits();
+	if (below(2)) {
+		m->tag = VOS_TAG_TOKEN;
+		m->key = (uint32_t)below(4);
+		flock(memory, LOCK_SH);
+	}
 	if (!below(8))
 		m->tag = (uint8_t)random_bits();
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pipe(pipes))
 		goto out;
 	setsockopt(pair[0], SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	for (unsigned i = 0; i < n; i++) {
-		const int some[] = { pair[0], pair[0], pipes[1], session.c.bell, pipes[0] };
+		const int some[] = { pair[0], pair[0],	      pipes[1], memory,
+				     memory,  session.c.bell, pipes[0] };
 
 		fds[i] = PICK(some);
 	}
 	send_fds(session.c.bell, m, below(8) ? sizeof(m[0]) : below(sizeof(m)), fds,
 		 below(4) ? 1 : n);
 out:
+	close(memory);
 	for (int i = 0; i < 2; i++) {
 		if (pair[i] >= 0)
 			close(pair[i]);
@@ -141,7 +150,7 @@ static void *racer(void *arg)
 	random_seed(session_seed + 1);
 	while (!over) {
 		if (!below(gentle ? 1 << 20 : 4096))
-			send_wake_fds();
+			send_bell_fds();
 		if (gentle) { /* only what the present requests refer to */
 			uint32_t lane = (uint32_t)below(session.c.nlanes);
 
@@ -163,7 +172,7 @@ static void collect(struct vos_lane *l)
 {
 	for (int s = 0; s < (int)VOS_SLOTS; s++)
 		if (l->claimed & 1u << s && vos_entry_done(&l->slot[s])) {
-			note_answer(&session, l->slot[s].op, l->slot[s].result);
+			note_answer(&session, &l->slot[s]);
 			vos_lane_release(l, s);
 		}
 }
