@@ -28,6 +28,8 @@ struct state {
 	const struct vos_state_domain *domain;
 	const struct vos_state_prefix *prefix;
 	const struct vos_state_fd *fd;
+	const struct vos_state_epoll *epoll;
+	const struct vos_state_member *member;
 	size_t size;
 	int domain_here[VOS_MAX_DOMAINS];  /* NONE: not in our configuration */
 	int prefix_here[VOS_MAX_PREFIXES]; /* likewise */
@@ -46,9 +48,13 @@ static bool head_fits(const struct vos_state_head *h, size_t size)
 	return h->magic == VOS_STATE_MAGIC && h->version == VOS_STATE_VERSION && h->size == size &&
 	       h->ndomains <= VOS_MAX_DOMAINS && h->nprefixes <= VOS_MAX_PREFIXES &&
 	       h->nfds <= VOS_STATE_MAX / sizeof(struct vos_state_fd) &&
+	       h->nepolls <= VOS_STATE_MAX / sizeof(struct vos_state_epoll) &&
+	       h->nmembers <= VOS_STATE_MAX / sizeof(struct vos_state_member) &&
 	       size == sizeof(*h) + h->ndomains * sizeof(struct vos_state_domain) +
 			       h->nprefixes * sizeof(struct vos_state_prefix) +
-			       h->nfds * sizeof(struct vos_state_fd) &&
+			       h->nfds * sizeof(struct vos_state_fd) +
+			       h->nepolls * sizeof(struct vos_state_epoll) +
+			       h->nmembers * sizeof(struct vos_state_member) &&
 	       h->cwd_domain < (int32_t)h->ndomains && h->cwd_prefix < (int32_t)h->nprefixes;
 }
 
@@ -77,6 +83,8 @@ static bool fits(struct state *s)
 	s->domain = (const struct vos_state_domain *)(h + 1);
 	s->prefix = (const struct vos_state_prefix *)(s->domain + h->ndomains);
 	s->fd = (const struct vos_state_fd *)(s->prefix + h->nprefixes);
+	s->epoll = (const struct vos_state_epoll *)(s->fd + h->nfds);
+	s->member = (const struct vos_state_member *)(s->epoll + h->nepolls);
 	for (uint32_t i = 0; i < h->ndomains; i++)
 		if (!domain_fits(&s->domain[i], h->nprefixes))
 			return false;
@@ -184,20 +192,27 @@ static void take_domain(const struct state *s, uint32_t i)
 	}
 }
 
+uint64_t vos_state_word(uint64_t word, const int domain_here[VOS_MAX_DOMAINS])
+{
+	enum vos_fd_kind kind = VOS_WORD_KIND(word);
+	int dom = domain_here[VOS_WORD_DOMAIN(word)];
+
+	if (dom < 0 || (kind != VOS_FD_FILE && kind != VOS_FD_SOCKET))
+		return 0;
+	return VOS_WORD(VOS_WORD_HANDLE(word), dom, kind, VOS_WORD_INC(word));
+}
+
 /* The word for a number, if it is still the placeholder that it was; true when it has one. */
 static bool take_fd(const struct state *s, const struct vos_state_fd *f)
 {
-	enum vos_fd_kind kind = VOS_WORD_KIND(f->word);
-	unsigned dom = VOS_WORD_DOMAIN(f->word);
+	uint64_t word = vos_state_word(f->word, s->domain_here);
 	struct stat st;
 
-	if (f->fd >= vos_fdtab.n || dom >= s->head->ndomains || s->domain_here[dom] < 0 ||
-	    (kind != VOS_FD_FILE && kind != VOS_FD_SOCKET))
+	if (f->fd >= vos_fdtab.n || !word)
 		return false;
 	if (vos_raw2(SYS_fstat, f->fd, &st) || st.st_dev != f->dev || st.st_ino != f->ino)
 		return false;
-	vos_fd_set(f->fd, VOS_WORD(VOS_WORD_HANDLE(f->word), s->domain_here[dom], kind,
-				   VOS_WORD_INC(f->word)));
+	vos_fd_set(f->fd, word);
 	return true;
 }
 
@@ -206,8 +221,8 @@ static bool take_over(struct state *s)
 	const struct vos_state_head *h = s->head;
 	bool soon = false;
 
-	for (uint32_t i = 0; i < h->ndomains; i++)
-		s->domain_here[i] = find_domain(&s->domain[i]);
+	for (uint32_t i = 0; i < VOS_MAX_DOMAINS; i++)
+		s->domain_here[i] = i < h->ndomains ? find_domain(&s->domain[i]) : NONE;
 	for (uint32_t i = 0; i < h->nprefixes; i++)
 		s->prefix_here[i] = find_prefix(s, &s->prefix[i]);
 	for (uint32_t i = 0; i < h->ndomains; i++) {
@@ -216,6 +231,7 @@ static bool take_over(struct state *s)
 	}
 	for (uint32_t i = 0; i < h->nfds; i++)
 		soon |= take_fd(s, &s->fd[i]);
+	vos_epoll_restore(s->epoll, h->nepolls, s->member, h->nmembers, s->domain_here);
 	if (h->cwd_domain >= 0 && s->domain_here[h->cwd_domain] >= 0) {
 		vos_cwd_domain = s->domain_here[h->cwd_domain];
 		vos_cwd_prefix = h->cwd_prefix >= 0 ? s->prefix_here[h->cwd_prefix] : NONE;

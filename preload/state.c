@@ -21,13 +21,15 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define SLACK 64 /* descriptors that other threads may make meanwhile */
 
 struct keep {
 	struct vos_state_fd *fd;
-	uint64_t *handle; /* as many again: those of one domain */
-	size_t n, room;
+	struct vos_state_number *epoll;
+	uint64_t *handle; /* those of one domain */
+	size_t n, nepolls, room;
 	uint8_t kept;  /* bit per domain: something of it goes on */
 	uint8_t ended; /* bit per domain: something of it does not */
 };
@@ -55,17 +57,30 @@ static uint8_t domains_of(uint64_t word)
 	return set;
 }
 
+static void keep_epoll(struct keep *k, long fd, uint64_t word)
+{
+	for (size_t i = 0; i < k->nepolls; i++)
+		if (k->epoll[i].word == word)
+			return;
+	k->epoll[k->nepolls++] = (struct vos_state_number){ word, (uint32_t)fd };
+	k->kept |= domains_of(word);
+}
+
 static void look_at(struct keep *k, long fd, uint64_t word)
 {
+	bool epoll = VOS_WORD_KIND(word) == VOS_FD_EPOLL;
 	long flags = vos_raw2(SYS_fcntl, fd, F_GETFD);
 	struct stat st;
 
 	if (flags < 0)
 		return;
-	/* Of an epoll descriptor only the kernel's own goes on, with its local members. */
-	if (flags & FD_CLOEXEC || VOS_WORD_KIND(word) == VOS_FD_EPOLL || k->n == k->room ||
-	    !is_placeholder(fd, &st)) {
+	if (flags & FD_CLOEXEC || k->n + k->nepolls == k->room ||
+	    (!epoll && !is_placeholder(fd, &st))) {
 		k->ended |= domains_of(word);
+		return;
+	}
+	if (epoll) {
+		keep_epoll(k, fd, word);
 		return;
 	}
 	k->fd[k->n++] = (struct vos_state_fd){ word, st.st_dev, st.st_ino, (uint32_t)fd, 0 };
@@ -75,7 +90,7 @@ static void look_at(struct keep *k, long fd, uint64_t word)
 
 static size_t keep_size(const struct keep *k)
 {
-	return k->room * (sizeof(*k->fd) + sizeof(*k->handle));
+	return k->room * (sizeof(*k->fd) + sizeof(*k->epoll) + sizeof(*k->handle));
 }
 
 static long collect(struct keep *k)
@@ -89,7 +104,8 @@ static long collect(struct keep *k)
 	if (p < 0 && p > -4096)
 		return p;
 	k->fd = (struct vos_state_fd *)p;
-	k->handle = (uint64_t *)(k->fd + k->room);
+	k->epoll = (struct vos_state_number *)(k->fd + k->room);
+	k->handle = (uint64_t *)(k->epoll + k->room);
 	for (unsigned long fd = 0; fd < vos_fdtab.n && left > 0; fd++) {
 		uint64_t word = vos_fd((long)fd);
 
@@ -114,6 +130,10 @@ static size_t handles_of(struct keep *k, unsigned dom)
 
 		if (VOS_WORD_DOMAIN(w) == dom && vos_current(w))
 			k->handle[n++] = VOS_WORD_HANDLE(w);
+	}
+	for (size_t i = 0; i < k->nepolls; i++) {
+		k->handle[n] = vos_epoll_handle(k->epoll[i].word, dom);
+		n += k->handle[n] != 0;
 	}
 	return n;
 }
@@ -158,7 +178,7 @@ static void make_tickets(struct vos_state *s, struct keep *k, uint8_t *soon)
 /* --- the memfd
  * ------------------------------------------------------------------------------------------ */
 
-static long put(int fd, const void *p, size_t n)
+long vos_state_put(int fd, const void *p, size_t n)
 {
 	while (n) {
 		long r = vos_raw3(SYS_write, fd, (long)p, (long)n);
@@ -186,7 +206,7 @@ static long put_domains(int fd, const struct vos_state *s, uint8_t soon)
 		memcpy(rec.ticket, s->ticket[i], sizeof(rec.ticket));
 		rec.nroots = d->nroots < VOS_MAX_PREFIXES ? d->nroots : VOS_MAX_PREFIXES;
 		memcpy(rec.root_prefix, d->root_prefix, rec.nroots);
-		r = put(fd, &rec, sizeof(rec));
+		r = vos_state_put(fd, &rec, sizeof(rec));
 	}
 	return r;
 }
@@ -200,7 +220,7 @@ static long put_prefixes(int fd)
 		struct vos_state_prefix rec = { .to = vos_config.prefix[i].to };
 
 		memcpy(rec.path, vos_config.prefix[i].path, sizeof(rec.path));
-		r = put(fd, &rec, sizeof(rec));
+		r = vos_state_put(fd, &rec, sizeof(rec));
 	}
 	return r;
 }
@@ -213,24 +233,30 @@ static long put_all(int fd, const struct vos_state *s, const struct keep *k, uin
 		.ndomains = (uint32_t)vos_config.ndomains,
 		.nprefixes = VOS_MAX_PREFIXES,
 		.nfds = (uint32_t)k->n,
+		.nepolls = (uint32_t)k->nepolls,
 		.cwd_domain = vos_cwd_domain,
 		.cwd_prefix = vos_cwd_prefix,
 	};
-	long r;
+	long r, size;
 
-	h.size = (uint32_t)(sizeof(h) + h.ndomains * sizeof(struct vos_state_domain) +
-			    h.nprefixes * sizeof(struct vos_state_prefix) +
-			    h.nfds * sizeof(struct vos_state_fd));
-	if (h.size > VOS_STATE_MAX)
-		return -E2BIG;
-	r = put(fd, &h, sizeof(h));
+	r = vos_state_put(fd, &h, sizeof(h));
 	if (!r)
 		r = put_domains(fd, s, soon);
 	if (!r)
 		r = put_prefixes(fd);
 	if (!r)
-		r = put(fd, k->fd, k->n * sizeof(*k->fd));
-	return r;
+		r = vos_state_put(fd, k->fd, k->n * sizeof(*k->fd));
+	if (!r)
+		r = vos_epoll_save(fd, k->epoll, k->nepolls, &h.nmembers);
+	if (r)
+		return r;
+	/* How many members there are is known only now. */
+	size = vos_raw3(SYS_lseek, fd, 0, SEEK_CUR);
+	if (size < 0 || size > (long)VOS_STATE_MAX)
+		return -E2BIG;
+	h.size = (uint32_t)size;
+	r = vos_raw4(SYS_pwrite64, fd, (long)&h, sizeof(h), 0);
+	return r == sizeof(h) ? 0 : -EIO;
 }
 
 static long make_memfd(struct vos_state *s, const struct keep *k, uint8_t soon)
@@ -266,7 +292,7 @@ long vos_state_save(struct vos_state *s)
 	if (r)
 		return r;
 	make_tickets(s, &k, &soon);
-	if (k.n || vos_cwd_domain >= 0)
+	if (k.n || k.nepolls || vos_cwd_domain >= 0)
 		r = make_memfd(s, &k, soon);
 	vos_raw2(SYS_munmap, k.fd, keep_size(&k));
 	if (r)
