@@ -63,6 +63,10 @@ static void client_free(struct client *cl)
 		close(cl->cwd);
 	if (cl->pidfd >= 0)
 		close(cl->pidfd);
+	if (cl->locks && !cl->gone)
+		locks_leave(cl->locks);
+	if (cl->locks)
+		locks_free(cl->locks);
 	ident_put(cl->ident);
 	free_table(cl->table);
 	free(cl->lane);
@@ -138,7 +142,7 @@ void client_drop(struct client *cl)
 	client_get(cl);
 	e->in_call = NULL;
 	turn_enter(e);
-	locks_drop(cl);
+	locks_image_gone(cl->locks, cl);
 	close_handles(cl); /* may be many */
 	turn_leave(e);
 	client_put(cl);
@@ -236,7 +240,6 @@ struct client *client_new(const struct transport *t)
 	list_init(&cl->list);
 	list_init(&cl->of_engine);
 	list_init(&cl->parked);
-	list_init(&cl->lock_files);
 	cl->table = new_table();
 	return cl;
 }
@@ -285,7 +288,15 @@ int client_prepare(struct client *cl, const struct vos_hello *h, const char **wh
 	cl->umask = h->umask & 0777;
 	*why = "no such ticket";
 	if (h->ticket[0] | h->ticket[1])
-		return ticket_take(h->ticket, cl);
+		r = ticket_take(h->ticket, cl);
+	if (r)
+		return r;
+	*why = "out of memory";
+	if (!cl->locks)
+		cl->locks = locks_new();
+	if (!cl->locks)
+		return -ENOMEM;
+	locks_image(cl->locks, cl);
 	return 0;
 }
 

@@ -261,10 +261,10 @@ struct client {
 	uint32_t nroots;
 	int cwd; /* O_PATH, or -1: not in this domain */
 	uint32_t cwd_root;
-	struct list parked;	/* its parked calls */
-	struct list lock_files; /* where it has POSIX locks; calls/lock.c */
-	uint32_t stuck;		/* calls in which a driver got stuck lately */
-	uint64_t stuck_at;	/* the last one, ns */
+	struct list parked;	  /* its parked calls */
+	struct lock_owner *locks; /* its POSIX locks; calls/lock.c */
+	uint32_t stuck;		  /* calls in which a driver got stuck lately */
+	uint64_t stuck_at;	  /* the last one, ns */
 	struct handle_table *table;
 };
 
@@ -482,7 +482,8 @@ long walk_redirect(struct call *c, int which, uint32_t root, const char *path);
 
 struct ticket;
 /* @keep: handles that go into it, all if NULL. By the driver. 0 or -errno. */
-long ticket_make(struct client *, const uint64_t *keep, size_t n, uint64_t id[2]);
+/* @own: for the client's own process, which will exec: its locks go with it. */
+long ticket_make(struct client *, const uint64_t *keep, size_t n, bool own, uint64_t id[2]);
 int ticket_take(const uint64_t id[2], struct client *into);
 /* It lasts as long as that process; <= 0: no longer. -ESRCH: cannot be watched. */
 long ticket_bind(const uint64_t id[2], pid_t pid);
@@ -505,9 +506,19 @@ bool token_any(void);
 
 /* --- POSIX locks (calls/lock.c) --- */
 
-/* The client closed a descriptor of this file: its locks there are gone. */
-void locks_closed(struct client *, struct ofd *);
-void locks_drop(struct client *);
+/* A process that has locks: for its client, and handed on with exec. */
+struct lock_owner *locks_new(void);
+struct lock_owner *locks_get(struct lock_owner *);
+void locks_leave(struct lock_owner *); /* locks go with the last who leaves ... */
+void locks_free(struct lock_owner *);  /* ... calls that use them may still come back */
+/* It closed a descriptor of this file: its locks there are gone. */
+void locks_closed(struct lock_owner *, struct ofd *);
+/* An exec is coming (true: there are locks), which will close these; it has happened, or may have:
+ * there is a new image, the old one has left. */
+bool locks_exec_begin(struct lock_owner *);
+void locks_exec_closes(struct lock_owner *, struct ofd *);
+void locks_image(struct lock_owner *, const struct client *now);
+void locks_image_gone(struct lock_owner *, const struct client *);
 
 /* --- chores
  * --------------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ struct ticket {
 	int cwd;
 	uint32_t cwd_root, nroots;
 	struct root root[SVCD_ROOTS_MAX];
+	struct lock_owner *locks; /* of the process itself, for its next image */
 	uint32_t n;
 	struct item item[];
 };
@@ -68,6 +69,10 @@ static void ticket_free(struct ticket *t)
 		close(t->cwd);
 	if (t->pidfd >= 0)
 		close(t->pidfd);
+	if (t->locks) {
+		locks_leave(t->locks);
+		locks_free(t->locks);
+	}
 	free(t);
 }
 
@@ -106,7 +111,9 @@ static uint64_t *copy_list(const uint64_t *from, size_t n)
 	return to;
 }
 
-static struct ticket *copy_handles(struct handle_table *h, const uint64_t *keep, size_t n)
+/* @closing: whose locks go with what is not kept; or NULL. */
+static struct ticket *copy_handles(struct handle_table *h, const uint64_t *keep, size_t n,
+				   struct lock_owner *closing)
 {
 	struct ticket *t;
 
@@ -118,8 +125,11 @@ static struct ticket *copy_handles(struct handle_table *h, const uint64_t *keep,
 
 		if (!slot->ofd)
 			continue;
-		if (keep && !bsearch(&handle, keep, n, sizeof(*keep), by_number))
+		if (keep && !bsearch(&handle, keep, n, sizeof(*keep), by_number)) {
+			if (closing)
+				locks_exec_closes(closing, slot->ofd);
 			continue;
+		}
 		t->item[t->n++] = (struct item){ i, slot->gen, slot->root, ofd_get(slot->ofd) };
 	}
 	pthread_mutex_unlock(&h->lock);
@@ -142,16 +152,21 @@ static long copy_roots(struct ticket *t, const struct client *cl)
 	return 0;
 }
 
-long ticket_make(struct client *cl, const uint64_t *keep, size_t n, uint64_t id[2])
+long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, uint64_t id[2])
 {
+	struct lock_owner *closing = own && locks_exec_begin(cl->locks) ? cl->locks : NULL;
 	uint64_t *sorted = keep ? copy_list(keep, n) : NULL;
-	struct ticket *t = keep && !sorted ? NULL : copy_handles(cl->table, sorted, n);
+	struct ticket *t = NULL;
 	bool first;
 	long r;
 
+	if (!keep || sorted)
+		t = copy_handles(cl->table, sorted, n, closing);
 	free(sorted);
 	if (!t)
 		return -ENOMEM;
+	if (own)
+		t->locks = locks_get(cl->locks);
 	t->pidfd = -1;
 	t->since = now_ns();
 	r = copy_roots(t, cl);
@@ -235,6 +250,8 @@ int ticket_take(const uint64_t id[2], struct client *cl)
 	}
 	cl->cwd = dup_fd(t->cwd);
 	cl->cwd_root = t->cwd_root;
+	if (t->locks && t->pid == cl->pid)
+		cl->locks = locks_get(t->locks);
 	/* A relative of the process that it is bound to: that one may still come. */
 	if (t->pid && t->pid != cl->pid)
 		t = NULL;
@@ -330,7 +347,7 @@ long ticket_bind(const uint64_t id[2], pid_t pid)
 
 	pthread_mutex_lock(&lock);
 	t = find_ticket(id);
-	if (!t || t->pid)
+	if (!t || (t->pid && pid > 0))
 		goto out; /* taken already, or no longer ours to say */
 	if (watch(t, pid)) {
 		t->pid = pid;

@@ -17,7 +17,7 @@ long svcd_call_close(struct call *c)
 
 	if (!o)
 		return -EBADF;
-	locks_closed(c->client, o);
+	locks_closed(c->client->locks, o);
 	/* It goes before the answer, and while we may be replaced: the call must not hold it. */
 	c->ofd[0] = NULL;
 	if (atomic_load(&o->refs) == 1)

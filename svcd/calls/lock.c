@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Record locks. The kernel's owner of a POSIX lock is the process: here svcd, for all its clients.
- * So each client has, for each file that it locks, one descriptor of its own (a lock file), and its
- * POSIX locks are open-description locks of that one. They go, as POSIX wants, when the client
- * closes any descriptor of the file. Which ranges are locked is remembered, since the kernel does
- * not tell F_GETLK who holds a lock of that kind.
+ * So each process has, for each file that it locks, one descriptor of its own (a lock file), and
+ * its POSIX locks are open-description locks of that one. They go, as POSIX wants, when the process
+ * closes any descriptor of the file.
+ *
+ * The owner is a thing of its own, since a process is one client after the other: exec hands it on
+ * with the ticket. What exec closes is known when the ticket is made, and that its locks are gone
+ * is found by whichever comes first: the next image, or the end of the one before.
+ *
+ * Which ranges are locked is remembered, and who waits for which: the kernel does not tell F_GETLK
+ * who holds a lock of that kind, nor does it notice when owners wait for each other.
  */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
@@ -22,16 +28,36 @@ struct range {
 	short type;
 };
 
+struct lock_owner {
+	int refs;    /* clients and tickets that have not been freed */
+	int holders; /* those that have not ended: with the last of them the locks go */
+	pid_t pid;
+	const struct client *image; /* the client that it is now */
+	struct list files;
+	struct list waits;
+};
+
 struct lock_file {
-	struct list list; /* of its client */
+	struct list list; /* of its owner */
 	struct list all;
-	struct client *client;
+	struct lock_owner *owner;
 	dev_t dev;
 	ino_t ino;
 	int fd;
-	_Atomic int refs; /* the client's, and one for each call that blocks on it */
+	bool ends;	  /* with the exec that is coming */
+	_Atomic int refs; /* the owner's, and one for each call that uses it */
 	struct range *ranges;
 };
+
+/* A thread of @file's owner waits for a range. */
+struct wait {
+	struct list list;
+	const struct lock_file *file;
+	off_t start, end;
+	short type;
+};
+
+/* Everything but files in use is under the lock. */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list all = { &all, &all };
@@ -48,9 +74,9 @@ static void put(struct lock_file *f)
 	free(f);
 }
 
-static struct lock_file *find(struct client *cl, const struct stat *st)
+static struct lock_file *find(struct lock_owner *o, const struct stat *st)
 {
-	list_for_each(p, &cl->lock_files) {
+	list_for_each(p, &o->files) {
 		struct lock_file *f = list_entry(p, struct lock_file, list);
 
 		if (f->dev == st->st_dev && f->ino == st->st_ino)
@@ -60,18 +86,17 @@ static struct lock_file *find(struct client *cl, const struct stat *st)
 }
 
 /* By our own rights: what the client may do its own descriptor has shown. */
-static int open_again(struct client *cl, int fd)
+static int open_again(int fd)
 {
 	char number[16];
 	int r = openat(proc_fds, fd_name(number, fd), O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-	(void)cl;
 	if (r < 0)
 		r = openat(proc_fds, fd_name(number, fd), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	return r;
 }
 
-static struct lock_file *get(struct client *cl, int fd)
+static struct lock_file *get(struct lock_owner *o, int fd)
 {
 	struct lock_file *f;
 	struct stat st;
@@ -79,17 +104,17 @@ static struct lock_file *get(struct client *cl, int fd)
 	if (fstat(fd, &st))
 		return NULL;
 	pthread_mutex_lock(&lock);
-	f = find(cl, &st);
-	if (!f) {
+	f = find(o, &st);
+	if (!f && o->holders) {
 		f = calloc(1, sizeof(*f));
 		if (f)
-			f->fd = open_again(cl, fd);
+			f->fd = open_again(fd);
 		if (f && f->fd >= 0) {
 			f->refs = 1;
-			f->client = cl;
+			f->owner = o;
 			f->dev = st.st_dev;
 			f->ino = st.st_ino;
-			list_add_tail(&f->list, &cl->lock_files);
+			list_add_tail(&f->list, &o->files);
 			list_add_tail(&f->all, &all);
 		} else {
 			free(f);
@@ -109,25 +134,123 @@ static void unlink_file(struct lock_file *f)
 	put(f);
 }
 
-void locks_closed(struct client *cl, struct ofd *o)
+void locks_closed(struct lock_owner *o, struct ofd *ofd)
 {
 	struct lock_file *f;
 	struct stat st;
 
-	if (list_empty(&cl->lock_files) || fstat(o->fd, &st))
+	if (list_empty(&o->files) || fstat(ofd->fd, &st))
 		return;
 	pthread_mutex_lock(&lock);
-	f = find(cl, &st);
+	f = find(o, &st);
 	if (f)
 		unlink_file(f);
 	pthread_mutex_unlock(&lock);
 }
 
-void locks_drop(struct client *cl)
+/* --- owners ----------------------------------------------------------------------------------- */
+
+struct lock_owner *locks_new(void)
+{
+	struct lock_owner *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->refs = o->holders = 1;
+	list_init(&o->files);
+	list_init(&o->waits);
+	return o;
+}
+
+struct lock_owner *locks_get(struct lock_owner *o)
 {
 	pthread_mutex_lock(&lock);
-	while (!list_empty(&cl->lock_files))
-		unlink_file(list_entry(cl->lock_files.next, struct lock_file, list));
+	o->refs++;
+	o->holders++;
+	pthread_mutex_unlock(&lock);
+	return o;
+}
+
+/* Under the lock. */
+static void leave(struct lock_owner *o)
+{
+	o->holders--;
+	while (!o->holders && !list_empty(&o->files))
+		unlink_file(list_entry(o->files.next, struct lock_file, list));
+}
+
+void locks_leave(struct lock_owner *o)
+{
+	pthread_mutex_lock(&lock);
+	leave(o);
+	pthread_mutex_unlock(&lock);
+}
+
+void locks_free(struct lock_owner *o)
+{
+	int refs;
+
+	pthread_mutex_lock(&lock);
+	refs = --o->refs;
+	pthread_mutex_unlock(&lock);
+	if (!refs)
+		free(o);
+}
+
+/* --- exec ------------------------------------------------------------------------------------- */
+
+bool locks_exec_begin(struct lock_owner *o)
+{
+	bool any;
+
+	pthread_mutex_lock(&lock);
+	any = !list_empty(&o->files);
+	list_for_each(p, &o->files)
+		list_entry(p, struct lock_file, list)->ends = false;
+	pthread_mutex_unlock(&lock);
+	return any;
+}
+
+void locks_exec_closes(struct lock_owner *o, struct ofd *ofd)
+{
+	struct lock_file *f;
+	struct stat st;
+
+	if (fstat(ofd->fd, &st))
+		return;
+	pthread_mutex_lock(&lock);
+	f = find(o, &st);
+	if (f)
+		f->ends = true;
+	pthread_mutex_unlock(&lock);
+}
+
+/* Under the lock. */
+static void exec_done(struct lock_owner *o)
+{
+	list_for_each_safe(p, next, &o->files) {
+		struct lock_file *f = list_entry(p, struct lock_file, list);
+
+		if (f->ends)
+			unlink_file(f);
+	}
+}
+
+void locks_image(struct lock_owner *o, const struct client *cl)
+{
+	pthread_mutex_lock(&lock);
+	exec_done(o);
+	o->pid = cl->pid;
+	o->image = cl;
+	pthread_mutex_unlock(&lock);
+}
+
+void locks_image_gone(struct lock_owner *o, const struct client *cl)
+{
+	pthread_mutex_lock(&lock);
+	if (o->image == cl)
+		exec_done(o);
+	leave(o);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -168,21 +291,92 @@ static void set_range(struct lock_file *f, off_t start, off_t end, short type)
 		add_range(f, start, end, type);
 }
 
+static bool same_file(const struct lock_file *a, const struct lock_file *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
 /* The process that holds the lock which the kernel found in the way. */
-static pid_t owner(const struct client *cl, const struct lock_file *mine, off_t start, short type)
+static pid_t holder(const struct lock_file *mine, off_t start, short type)
 {
 	pid_t pid = -1;
 
 	list_for_each(p, &all) {
 		struct lock_file *f = list_entry(p, struct lock_file, all);
 
-		if (f->client == cl || f->dev != mine->dev || f->ino != mine->ino)
+		if (f->owner == mine->owner || !same_file(f, mine))
 			continue;
 		for (struct range *r = f->ranges; r; r = r->next)
 			if (r->start <= start && start <= r->end && r->type == type)
-				pid = f->client->pid;
+				pid = f->owner->pid;
 	}
 	return pid;
+}
+
+/* --- who waits for whom ----------------------------------------------------------------------- */
+
+#define CHAIN_MAX 10   /* owners that wait for one another, as the kernel has it */
+#define STEPS_MAX 1000 /* ranges and waits that are looked at for one wait */
+
+static off_t last_byte(const struct flock *fl)
+{
+	return fl->l_len ? fl->l_start + fl->l_len - 1 : INT64_MAX;
+}
+
+static bool in_the_way(const struct lock_file *f, const struct wait *w)
+{
+	for (const struct range *r = f->ranges; r; r = r->next)
+		if (r->start <= w->end && w->start <= r->end &&
+		    (r->type == F_WRLCK || w->type == F_WRLCK))
+			return true;
+	return false;
+}
+
+/* Does whoever @w waits for wait for @me, directly or by others? */
+static bool leads_to(const struct lock_owner *me, const struct wait *w, int chain, int *steps)
+{
+	list_for_each(p, &all) {
+		const struct lock_file *f = list_entry(p, struct lock_file, all);
+
+		if (f->owner == w->file->owner || !same_file(f, w->file) || !in_the_way(f, w))
+			continue;
+		if (f->owner == me && chain)
+			return true;
+		if (++*steps > STEPS_MAX || chain == CHAIN_MAX)
+			return false;
+		list_for_each(q, &f->owner->waits)
+			if (leads_to(me, list_entry(q, struct wait, list), chain + 1, steps))
+				return true;
+	}
+	return false;
+}
+
+/*
+ * All waits are known before they begin, and all that somebody holds before his next call, so the
+ * one who closes a circle sees all of it.
+ */
+static long wait_for(struct lock_file *f, struct flock *fl)
+{
+	struct wait w = {
+		.file = f, .start = fl->l_start, .end = last_byte(fl), .type = fl->l_type
+	};
+	int steps = 0;
+	long r;
+
+	pthread_mutex_lock(&lock);
+	r = leads_to(f->owner, &w, 0, &steps) ? -EDEADLK : 0;
+	if (!r)
+		list_add_tail(&w.list, &f->owner->waits);
+	pthread_mutex_unlock(&lock);
+	if (r)
+		return r;
+	r = fcntl(f->fd, F_OFD_SETLKW, fl) ? -errno : 0;
+	pthread_mutex_lock(&lock);
+	list_del(&w.list);
+	if (!r)
+		set_range(f, w.start, w.end, w.type);
+	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 /* From the start of the file, since the lock file has a position of its own. */
@@ -219,21 +413,29 @@ static int allowed(int fd, short type)
 	return type == F_WRLCK || type == F_RDLCK || type == F_UNLCK ? 0 : -EINVAL;
 }
 
+static void remember(struct lock_file *f, const struct flock *fl)
+{
+	pthread_mutex_lock(&lock);
+	set_range(f, fl->l_start, last_byte(fl), fl->l_type);
+	pthread_mutex_unlock(&lock);
+}
+
 /* Set without waiting first; a lock that has to wait does so in the pool. */
 static long set_lock(struct call *c, struct lock_file *f, struct flock *fl, bool wait)
 {
-	off_t end = fl->l_len ? fl->l_start + fl->l_len - 1 : INT64_MAX;
-	long r = fcntl(f->fd, wait && c->in_pool ? F_OFD_SETLKW : F_OFD_SETLK, fl) ? -errno : 0;
+	long r;
 
+	if (wait && c->in_pool)
+		return wait_for(f, fl);
+	if (fl->l_type == F_UNLCK) /* first, so that nobody is told to wait for us any more */
+		remember(f, fl);
+	r = fcntl(f->fd, F_OFD_SETLK, fl) ? -errno : 0;
 	if (r == -EACCES)
 		r = -EAGAIN;
-	if (r == -EAGAIN && wait && !c->in_pool)
+	if (r == -EAGAIN && wait)
 		return CALL_POOL;
-	if (!r) {
-		pthread_mutex_lock(&lock);
-		set_range(f, fl->l_start, end, fl->l_type);
-		pthread_mutex_unlock(&lock);
-	}
+	if (!r && fl->l_type != F_UNLCK)
+		remember(f, fl);
 	return r;
 }
 
@@ -247,14 +449,14 @@ static long posix_lock(struct call *c, struct flock *fl, int cmd)
 		r = absolute(fl, fd);
 	if (r)
 		return r;
-	f = get(c->client, fd);
+	f = get(c->client->locks, fd);
 	if (!f)
 		return -ENOLCK;
 	if (cmd == F_GETLK) {
 		r = fcntl(f->fd, F_OFD_GETLK, fl) ? -errno : 0;
 		if (!r && fl->l_type != F_UNLCK && fl->l_pid == -1) {
 			pthread_mutex_lock(&lock);
-			fl->l_pid = owner(c->client, f, fl->l_start, fl->l_type);
+			fl->l_pid = holder(f, fl->l_start, fl->l_type);
 			pthread_mutex_unlock(&lock);
 		}
 	} else {

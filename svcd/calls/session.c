@@ -69,11 +69,12 @@ long svcd_call_ticket(struct call *c)
 	struct client *cl = c->client;
 	const uint64_t *keep = c->raw[2] == VOS_REF_NULL ? NULL : (const uint64_t *)c->a[2];
 	uint64_t id[2];
-	long r = ticket_make(cl, keep, c->len[2] / sizeof(*keep), id);
+	bool own = c->a[1] & VOS_TICKET_OWN;
+	long r = ticket_make(cl, keep, c->len[2] / sizeof(*keep), own, id);
 
 	if (r)
 		return r;
-	if (c->a[1] & VOS_TICKET_OWN)
+	if (own)
 		r = cl->pid > 0 && !ticket_bind(id, cl->pid);
 	else
 		r = cl->pid > 0 && c->a[4] == cl->pid;
