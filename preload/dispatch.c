@@ -207,8 +207,7 @@ void vos_dispatch_wanted(unsigned long *bitmap)
 			bitmap[i / 64] |= 1ul << i % 64;
 }
 
-/* --- the generic rows
- * ------------------------------------------------------------------------------ */
+/* --- the generic rows ----------------------------------------------------------------------- */
 
 #define VOS_FD(name)                                                              \
 	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) \

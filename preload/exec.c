@@ -35,8 +35,7 @@ static long kernel_exec(long dirfd, const char *path, char *const *argv, char *c
 	return vos_raw5(SYS_execveat, dirfd, path, argv, envp, flags);
 }
 
-/* --- an image of ours
- * ------------------------------------------------------------------------------- */
+/* --- an image of ours ----------------------------------------------------------------------- */
 
 static bool something_to_hand_over(void)
 {
@@ -90,8 +89,7 @@ static long exec_here(long dirfd, const char *path, char *const *argv, struct en
 	return r;
 }
 
-/* --- a remote one
- * --------------------------------------------------------------------------------------- */
+/* --- a remote one --------------------------------------------------------------------------- */
 
 static long exec_routed(long dirfd, const char *path, char *const *argv, struct environment *env,
 			long flags, int depth);
@@ -149,8 +147,7 @@ static long exec_remote(long dirfd, const char *path, char *const *argv, struct 
 	return r;
 }
 
-/* --- which of the two
- * ------------------------------------------------------------------------------------- */
+/* --- which of the two ----------------------------------------------------------------------- */
 
 static long exec_routed(long dirfd, const char *path, char *const *argv, struct environment *env,
 			long flags, int depth)
@@ -208,8 +205,7 @@ long vos_exec(long dirfd, const char *path, char *const *argv, char *const *envp
 	return r;
 }
 
-/* --- along PATH
- * --------------------------------------------------------------------------------------------- */
+/* --- along PATH ----------------------------------------------------------------------------- */
 
 /* A file that the kernel cannot execute is a script for the shell. */
 static long exec_shell(const char *path, char *const *argv, char *const *envp)
@@ -284,8 +280,7 @@ long vos_exec_path(const char *file, char *const *argv, char *const *envp, bool 
 	}
 }
 
-/* --- system calls
- * ------------------------------------------------------------------------------------------- */
+/* --- system calls --------------------------------------------------------------------------- */
 
 long vos_sys_execve(long path, long argv, long envp, long a3, long a4, long a5)
 {

@@ -63,8 +63,7 @@ static const char *find_entry(const char *list, const char *name, size_t *n)
 	return NULL;
 }
 
-/* --- at start
- * ------------------------------------------------------------------------------------- */
+/* --- at start ------------------------------------------------------------------------------- */
 
 /* A path with a slash is relative to where the program was started. */
 static void keep_path(char *to, size_t size, const char *path, size_t n)
@@ -122,8 +121,7 @@ void vos_env_init(void)
 	}
 }
 
-/* --- at exec
- * ---------------------------------------------------------------------------------------- */
+/* --- at exec -------------------------------------------------------------------------------- */
 
 void vos_env_look(struct vos_env *e, char *const *envp)
 {
@@ -189,8 +187,7 @@ char **vos_env_fill(const struct vos_env *e, char **to, char *preload)
 	return to;
 }
 
-/* --- VIRTUOS_STATE
- * ------------------------------------------------------------------------------------ */
+/* --- VIRTUOS_STATE -------------------------------------------------------------------------- */
 
 void vos_env_state(char buf[VOS_ENV_STATE], int fd)
 {

@@ -45,8 +45,7 @@ EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 	return execveat(fd, "", argv, envp, AT_EMPTY_PATH);
 }
 
-/* --- arguments one by one
- * ----------------------------------------------------------------------------- */
+/* --- arguments one by one ------------------------------------------------------------------- */
 
 static size_t count(va_list ap)
 {

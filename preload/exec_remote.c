@@ -25,8 +25,7 @@
 
 #define BLANKS " \t"
 
-/* --- opening
- * ---------------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------- */
 
 static long check_file(long fd, struct stat *st)
 {
@@ -70,8 +69,7 @@ static long read_at(long fd, void *to, size_t n, size_t at)
 	return (long)done;
 }
 
-/* --- scripts
- * ---------------------------------------------------------------------------------------- */
+/* --- scripts -------------------------------------------------------------------------------- */
 
 /* Take the line in im->line apart, as the kernel would. */
 static long parse_line(struct vos_image *im, size_t n, const char *path)
@@ -98,8 +96,7 @@ static long parse_line(struct vos_image *im, size_t n, const char *path)
 	return 0;
 }
 
-/* --- copying
- * ---------------------------------------------------------------------------------------- */
+/* --- copying -------------------------------------------------------------------------------- */
 
 static const char *base_of(const char *path)
 {

@@ -306,8 +306,7 @@ long vos_forward_fd(enum vos_op op, uint64_t word, const long a[6])
 	return r == -ENOLINK ? vos_dead(word, false) : r;
 }
 
-/* --- paths
- * ------------------------------------------------------------------------------------------ */
+/* --- paths ---------------------------------------------------------------------------------- */
 
 /* The AT_ flags of a call that has some. */
 static long at_flags(enum vos_op op, const long a[6])

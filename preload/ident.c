@@ -28,8 +28,7 @@
 
 #define GROUPS_MAX 65536
 
-/* --- telling the services
- * ---------------------------------------------------------------------------- */
+/* --- telling the services ------------------------------------------------------------------- */
 
 /* Ids and groups to @to, which has room for @room groups; how many words, or -errno. */
 static long my_ident(uint32_t *to, long room)
@@ -107,8 +106,7 @@ void vos_ident_changed(void)
 	}
 }
 
-/* --- libc's functions
- * -------------------------------------------------------------------------------------- */
+/* --- libc's functions ----------------------------------------------------------------------- */
 
 /* The answer of a function that may have changed something. */
 static int changed(int r)
@@ -162,8 +160,7 @@ void vos_ident_init(void)
 	FUNCTIONS(BIND)
 }
 
-/* --- system calls by number: of one thread, for the kernel
- * ----------------------------------------------------- */
+/* --- system calls by number: of one thread, for the kernel ---------------------------------- */
 
 #define SYSCALL(name)                                                             \
 	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) \

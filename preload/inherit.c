@@ -35,8 +35,7 @@ struct state {
 	int prefix_here[VOS_MAX_PREFIXES]; /* likewise */
 };
 
-/* --- checks
- * ------------------------------------------------------------------------------------------ */
+/* --- checks --------------------------------------------------------------------------------- */
 
 static bool ends(const char *s, size_t n)
 {
@@ -114,8 +113,7 @@ static bool open_state(struct state *s, int fd)
 	return true;
 }
 
-/* --- finding things again
- * -------------------------------------------------------------------------------- */
+/* --- finding things again ------------------------------------------------------------------- */
 
 /* A service that our configuration does not know, but whose descriptors we hold. */
 static int add_domain(const struct vos_state_domain *d)
@@ -171,8 +169,7 @@ static int find_prefix(const struct state *s, const struct vos_state_prefix *p)
 	return add_prefix(p->path, to);
 }
 
-/* --- taking over
- * --------------------------------------------------------------------------------------------- */
+/* --- taking over ---------------------------------------------------------------------------- */
 
 static void take_domain(const struct state *s, uint32_t i)
 {

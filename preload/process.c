@@ -42,8 +42,7 @@ static pid_t (*real_fork)(void);
 static pid_t (*real__Fork)(void);
 static clone_fn *real_clone;
 
-/* --- tickets -------------------------------------------------------------------------------------
- */
+/* --- tickets -------------------------------------------------------------------------------- */
 
 static long fill_ticket(struct vos_req *q, unsigned flags, const uint64_t *keep, size_t n)
 {
@@ -104,8 +103,7 @@ void vos_tickets_take(void)
 			vos_domain_chan(i, &err);
 }
 
-/* --- the three parts of a fork
- * ------------------------------------------------------------------------ */
+/* --- the three parts of a fork -------------------------------------------------------------- */
 
 static bool known_there(unsigned dom)
 {
@@ -185,9 +183,7 @@ bool vos_on_borrowed_memory(void)
 	return vos_raw0(SYS_gettid) != vos_tid();
 }
 
-/* --- fork
- * -------------------------------------------------------------------------------------------------
- */
+/* --- fork ----------------------------------------------------------------------------------- */
 
 static void atfork_prepare(void)
 {
@@ -237,9 +233,7 @@ EXPORT pid_t _Fork(void)
 	return pid;
 }
 
-/* --- clone
- * --------------------------------------------------------------------------------------------------
- */
+/* --- clone ---------------------------------------------------------------------------------- */
 
 struct start {
 	int (*fn)(void *);
@@ -282,8 +276,7 @@ EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 }
 VOS_SAME_AS(__clone, clone)
 
-/* --- system calls by number
- * ---------------------------------------------------------------------------------- */
+/* --- system calls by number ----------------------------------------------------------------- */
 
 static long forked(const struct vos_fork *f, long r)
 {
@@ -334,9 +327,7 @@ long vos_sys_vfork(long a0, long a1, long a2, long a3, long a4, long a5)
 }
 #endif
 
-/* --- vfork
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- vfork ---------------------------------------------------------------------------------- */
 
 /*
  * A child that shares our memory would change our descriptor table while it opens and moves its own
@@ -378,9 +369,7 @@ pid_t vos_vfork_by_fork(void)
 	return pid;
 }
 
-/* --- start
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- start ---------------------------------------------------------------------------------- */
 
 static void make_mark(void)
 {

@@ -27,8 +27,7 @@ static inline bool vos_has_remote(void)
 	return vos_fdtab.nremote > 0 || vos_cwd_domain >= 0;
 }
 
-/* --- process.c
- * ------------------------------------------------------------------------------------- */
+/* --- process.c ------------------------------------------------------------------------------ */
 
 /*
  * vos_ticket_make() - leave a ticket with the service of @dom; its number into @id.
@@ -76,8 +75,7 @@ static inline bool vos_forked_behind_our_back(void)
 /* Do we run on another process's memory, as a child of vfork() does? Costs a system call. */
 bool vos_on_borrowed_memory(void) HIDDEN;
 
-/* --- exec_env.c
- * ---------------------------------------------------------------------------------------- */
+/* --- exec_env.c ----------------------------------------------------------------------------- */
 
 /* What the environment of a new image lacks: the library itself, its configuration. */
 struct vos_env {
@@ -107,8 +105,7 @@ void vos_env_state(char buf[VOS_ENV_STATE], int fd) HIDDEN;
 /* Read a number after the '='; -1 when there is none. Takes the variable away. */
 int vos_env_take_state(void) HIDDEN;
 
-/* --- state.c, inherit.c
- * ----------------------------------------------------------------------------------- */
+/* --- state.c, inherit.c --------------------------------------------------------------------- */
 
 /* What was made for the next image, to be undone if there will be none. */
 struct vos_state {
@@ -121,8 +118,7 @@ void vos_state_drop(struct vos_state *s) HIDDEN;
 
 void vos_inherit(void) HIDDEN;
 
-/* --- exec.c, exec_remote.c, spawn.c
- * ------------------------------------------------------------------------- */
+/* --- exec.c, exec_remote.c, spawn.c --------------------------------------------------------- */
 
 /* execveat() in all but name: only returns to fail. @envp is completed. */
 long vos_exec(long dirfd, const char *path, char *const *argv, char *const *envp,
@@ -144,9 +140,7 @@ struct vos_image {
 /* Make the remote file @path at @dirfd (or, with AT_EMPTY_PATH, @dirfd itself) executable here. */
 long vos_image_load(struct vos_image *im, long dirfd, const char *path, long flags) HIDDEN;
 
-/* --- start
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- start ---------------------------------------------------------------------------------- */
 
 void vos_process_init(void) HIDDEN;
 void vos_spawn_init(void) HIDDEN;

@@ -283,8 +283,7 @@ void vos_req_end(struct vos_req *q)
 		vos_lane_unclaim(q->l, q->slot);
 }
 
-/* --- calls that were left by longjmp()
- * ---------------------------------------------------------------- */
+/* --- calls that were left by longjmp() ------------------------------------------------------ */
 
 /*
  * A signal handler that interrupted a call may leave it for good. Then the call's frame lies below

@@ -31,8 +31,7 @@ int vos_cwd_prefix = -1;
 
 static bool prefix_exists; /* some prefix is a local directory as well */
 
-/* --- prefixes
- * ---------------------------------------------------------------------------------------- */
+/* --- prefixes ------------------------------------------------------------------------------- */
 
 /* The longest prefix that canonical @path lies in, or -1. *@rest: what follows it. */
 static int find_prefix(const char *path, const char **rest)
@@ -77,8 +76,7 @@ static long go_prefix(struct vos_route *r, int p, const char *rest)
 	return 0;
 }
 
-/* --- the walk
- * -------------------------------------------------------------------------------------------- */
+/* --- the walk ------------------------------------------------------------------------------- */
 
 struct walk {
 	char cur[VOS_PATH_MAX]; /* canonical: no symlink, no "..", no "//"; "" is the root */
@@ -239,9 +237,7 @@ static long route_by_walk(struct vos_route *r, long dirfd, const char *path, int
 	return res == 1 ? enter(r, &w, p) : res;
 }
 
-/* --- text
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- text ----------------------------------------------------------------------------------- */
 
 /* Without "//" and "."; 1: there is a "..", 0: done, -ENAMETOOLONG. */
 static int normalise(char *to, size_t size, const char *path)

@@ -34,8 +34,7 @@ typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *,
 		     const posix_spawnattr_t *, char *const[], char *const[]);
 static spawn_fn *real_spawn, *real_spawnp;
 
-/* --- the child
- * ---------------------------------------------------------------------------------------- */
+/* --- the child ------------------------------------------------------------------------------ */
 
 /* As the kernel has it. */
 struct kernel_sigaction {
@@ -167,8 +166,7 @@ static long become(const struct vos_spawn *s, bool clear_signals, const uint64_t
 	return vos_exec(AT_FDCWD, s->file, s->argv, s->envp, 0);
 }
 
-/* --- the parent
- * ----------------------------------------------------------------------------------------- */
+/* --- the parent ----------------------------------------------------------------------------- */
 
 /* 0 in the child. *@clear: the kernel did not reset the signals. */
 static long make_child(const struct vos_spawn *s, int *pidfd, bool *clear)
@@ -254,8 +252,7 @@ int vos_spawn(const struct vos_spawn *s, int *pid)
 	return (int)r;
 }
 
-/* --- libc's arguments
- * --------------------------------------------------------------------------------------- */
+/* --- libc's arguments ----------------------------------------------------------------------- */
 
 static uint64_t kernel_mask(const sigset_t *set)
 {

@@ -34,8 +34,7 @@ struct keep {
 	uint8_t ended; /* bit per domain: something of it does not */
 };
 
-/* --- which descriptors
- * ---------------------------------------------------------------------------- */
+/* --- which descriptors ---------------------------------------------------------------------- */
 
 static bool is_placeholder(long fd, struct stat *st)
 {
@@ -117,8 +116,7 @@ static long collect(struct keep *k)
 	return 0;
 }
 
-/* --- tickets
- * ------------------------------------------------------------------------------------------ */
+/* --- tickets -------------------------------------------------------------------------------- */
 
 /* The handles of @dom into k->handle; how many. */
 static size_t handles_of(struct keep *k, unsigned dom)
@@ -175,8 +173,7 @@ static void make_tickets(struct vos_state *s, struct keep *k, uint8_t *soon)
 	}
 }
 
-/* --- the memfd
- * ------------------------------------------------------------------------------------------ */
+/* --- the memfd ------------------------------------------------------------------------------ */
 
 long vos_state_put(int fd, const void *p, size_t n)
 {
@@ -278,8 +275,7 @@ static long make_memfd(struct vos_state *s, const struct keep *k, uint8_t soon)
 	return 0;
 }
 
-/* --- both together
- * ---------------------------------------------------------------------------------------- */
+/* --- both together -------------------------------------------------------------------------- */
 
 long vos_state_save(struct vos_state *s)
 {

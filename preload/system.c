@@ -39,8 +39,7 @@ static bool libc_will_do(void)
 	return !vos_has_remote() && vos_env_fine(&e);
 }
 
-/* --- system
- * ------------------------------------------------------------------------------------------ */
+/* --- system --------------------------------------------------------------------------------- */
 
 /* While any thread is in system(), SIGINT and SIGQUIT are the child's alone. */
 static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -156,8 +155,7 @@ EXPORT int system(const char *line)
 	return status;
 }
 
-/* --- popen
- * --------------------------------------------------------------------------------------------- */
+/* --- popen ---------------------------------------------------------------------------------- */
 
 /* The streams of ours, so that pclose() knows them, and a child closes those before it. */
 static struct stream {
@@ -279,8 +277,7 @@ EXPORT int pclose(FILE *file)
 	return status;
 }
 
-/* --- daemon
- * ---------------------------------------------------------------------------------------------- */
+/* --- daemon --------------------------------------------------------------------------------- */
 
 static long null_descriptors(void)
 {

@@ -29,8 +29,7 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define HIDDEN	    __attribute__((visibility("hidden")))
 
-/* --- descriptors: fdtab.c ------------------------------------------------------------------------
- */
+/* --- descriptors: fdtab.c ------------------------------------------------------------------- */
 
 /*
  * One word for each number. 0: a local descriptor, nothing of ours. Otherwise
@@ -94,8 +93,7 @@ int vos_fd_hide(int fd) HIDDEN;
 /* It stays where it is, but is ours. */
 void vos_fd_ours(int fd) HIDDEN;
 
-/* --- domains: domain.c
- * ------------------------------------------------------------------------------ */
+/* --- domains: domain.c ---------------------------------------------------------------------- */
 
 struct vos_domain {
 	struct vos_chan *_Atomic chan;	       /* NULL: not attached */
@@ -121,8 +119,7 @@ void vos_domain_forked(void) HIDDEN;
 int vos_tid(void) HIDDEN;
 int vos_pid(void) HIDDEN;
 
-/* --- requests: request.c
- * ------------------------------------------------------------------------------- */
+/* --- requests: request.c -------------------------------------------------------------------- */
 
 /*
  * One forwarded call from begin to end. Between the two the entry may be filled in:
@@ -203,8 +200,7 @@ static inline bool vos_current(uint64_t w)
 	return likely(vos_domain[VOS_WORD_DOMAIN(w)].inc == VOS_WORD_INC(w));
 }
 
-/* --- marshalling by the table: forward.c
- * ------------------------------------------------------------------- */
+/* --- marshalling by the table: forward.c ---------------------------------------------------- */
 
 /*
  * Forward @op with the system call's arguments @a. Handles and bases must have been put in place of
@@ -221,8 +217,7 @@ long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6],
 long vos_forward_fd(enum vos_op op, uint64_t word, const long a[6]) HIDDEN;
 long vos_forward_at(enum vos_op op, const long a[6]) HIDDEN;
 
-/* --- paths: route.c
- * ------------------------------------------------------------------------------------------ */
+/* --- paths: route.c ------------------------------------------------------------------------- */
 
 struct vos_route {
 	int dom;	  /* VOS_TO_LOCAL: the kernel's; VOS_TO_DENY; else a domain */
@@ -257,8 +252,7 @@ extern bool vos_files_remote HIDDEN;
 extern int vos_cwd_domain HIDDEN;
 extern int vos_cwd_prefix HIDDEN;
 
-/* --- start, dispatch
- * --------------------------------------------------------------------------------------------- */
+/* --- start, dispatch ------------------------------------------------------------------------ */
 
 enum vos_stage { VOS_STAGE_RAW, VOS_STAGE_STARTING, VOS_STAGE_READY };
 extern enum vos_stage vos_stage HIDDEN;

@@ -69,8 +69,7 @@ extern void __chk_fail(void) __attribute__((noreturn));
 	__asm__(".globl " #name "\n.set " #name ", " #target "\n.type " #name ", @function");
 #include "preload/libc.def"
 
-/* --- variable arguments
- * ------------------------------------------------------------------------------ */
+/* --- variable arguments --------------------------------------------------------------------- */
 
 static mode_t mode_arg(int flags, va_list ap)
 {
@@ -140,8 +139,7 @@ EXPORT long syscall(long nr, ...)
 	return vos_result(vos_dispatch(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
 }
 
-/* --- more than one call, or another result
- * ------------------------------------------------------------- */
+/* --- more than one call, or another result -------------------------------------------------- */
 
 EXPORT int posix_fadvise(int fd, off_t off, off_t n, int advice)
 {
@@ -393,8 +391,7 @@ EXPORT char *__getwd_chk(char *buf, size_t room)
 	return r;
 }
 
-/* --- masks and timeouts
- * ---------------------------------------------------------------------------------- */
+/* --- masks and timeouts --------------------------------------------------------------------- */
 
 /* The kernel writes back how much time was left; libc's callers do not see that. */
 EXPORT int ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *m)

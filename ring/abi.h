@@ -39,21 +39,23 @@
 /*
  * Entry: one request and its answer, one cache line.
  *
- *   who		writes				when
- *   lane's thread	everything but state		while it holds the entry (claimed, not
- * posted) lane's thread	state: IDLE|ASLEEP -> POSTED	post (exchange: release; sees
- * ASLEEP) lane's thread	state: POSTED -> POSTED|WAIT_*	before it sleeps (compare and
- * exchange) lane's thread	state: DONE -> IDLE		collect service result
- * while POSTED and taken service		state: POSTED* -> DONE		complete (exchange:
- * release; sees WAIT_*) service		state: IDLE -> ASLEEP		it stops polling
- * this lane (compare and exchange)
+ *   who			writes				when
+ *   lane's thread	everything but state		claimed, not yet posted
+ *   lane's thread	state: IDLE|ASLEEP -> POSTED	post (exchange: release; sees ASLEEP)
+ *   lane's thread	state: POSTED -> POSTED|WAIT_*	before it sleeps (compare and exchange)
+ *   lane's thread	state: DONE -> IDLE		it has collected the answer
+ *   service		result, arg			POSTED, and taken
+ *   service		state: POSTED* -> DONE		complete (exchange: release; sees WAIT_*)
+ *   service		state: IDLE -> ASLEEP		it stops polling the lane (compare and exchange)
+ *   service		state: ASLEEP -> IDLE		it polls the lane for the first time (likewise)
  *
  * All changes of state are read-modify-writes of one word, so "going to sleep" and "posting" (or
  * "completing") can never miss each other, and neither side needs a fence of its own.
  */
 enum {
-	VOS_IDLE = 0,
-	VOS_ASLEEP = 1, /* idle, and the service does not look: post, then kick the lane */
+	VOS_ASLEEP = 0, /* idle, and the service does not look: post, then kick the lane. As memory
+			 * is when it is new, so that attaching touches no lane */
+	VOS_IDLE = 1,
 	VOS_POSTED = 2,
 	VOS_DONE = 4,
 	VOS_WAIT_FUTEX = 8, /* with POSTED: the thread sleeps on the state word */

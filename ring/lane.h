@@ -251,4 +251,18 @@ static inline bool vos_entry_sleep(struct vos_entry *e)
 	       old == VOS_ASLEEP;
 }
 
+/*
+ * Before the lane is polled for the first time, all its slots say ASLEEP. Those that have not been
+ * posted meanwhile no longer do: the service looks, and looks at all of them once, after this.
+ */
+static inline void vos_lane_wake(struct vos_entry *slot)
+{
+	for (uint32_t s = 0; s < VOS_SLOTS; s++) {
+		uint32_t old = VOS_ASLEEP;
+
+		atomic_compare_exchange_strong_explicit(&slot[s].state, &old, VOS_IDLE,
+							memory_order_acq_rel, memory_order_relaxed);
+	}
+}
+
 #endif

@@ -24,9 +24,7 @@
 #include <unistd.h>
 
 #define STUCK_MAX 3
-#define STUCK_NS                                                                         \
-	10000000000ull /* a client that has not got anybody stuck for so long is let off \
-			*/
+#define STUCK_NS  10000000000ull /* a client that gets nobody stuck for so long is let off */
 
 static const call_fn own[VOS_NOPS] = {
 #define VOS_OP(name, nr, run, ...) VOS_OWN_##run(name)
@@ -61,8 +59,7 @@ static bool needs_ident(const struct call *c)
 	}
 }
 
-/* --- blocks ------------------------------------------------------------------------------------
- */
+/* --- blocks --------------------------------------------------------------------------------- */
 
 static bool in_data(uint64_t ref, size_t start, size_t end, uint32_t *len)
 {
@@ -100,8 +97,7 @@ long call_string(const struct call *c, int i, char *buf, size_t size)
 	return 0;
 }
 
-/* --- decoding -----------------------------------------------------------------------------------
- */
+/* --- decoding ------------------------------------------------------------------------------- */
 
 /* What there is to do for the arguments of each op, without those that are plain numbers. */
 static struct plan {
@@ -237,8 +233,7 @@ static long decode(struct call *c)
 	return 0;
 }
 
-/* --- running
- * -------------------------------------------------------------------------------------- */
+/* --- running -------------------------------------------------------------------------------- */
 
 static long run_syscall(struct call *c)
 {

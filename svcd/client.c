@@ -182,8 +182,7 @@ struct client *client_by_session(const uint64_t session[2])
 	return found;
 }
 
-/* --- attach ------------------------------------------------------------------------------------
- */
+/* --- attach --------------------------------------------------------------------------------- */
 
 int client_geometry(const struct vos_program_head *h, const char **why)
 {
@@ -211,7 +210,6 @@ static int make_lanes(struct client *cl)
 		l->wake_fd = l->sent_fd = -1;
 		list_init(&l->active);
 		/* Not polled before the first kick. */
-		vos_entry_sleep(&l->slot[0]);
 	}
 	return 0;
 }

@@ -116,6 +116,10 @@ void engine_poll_lane(struct engine *e, struct lane *l)
 	if (l->polled)
 		return;
 	l->polled = true;
+	if (!l->used) {
+		l->used = l->scan = true;
+		vos_lane_wake(l->slot);
+	}
 	list_add_tail(&l->active, &e->active);
 }
 

@@ -72,8 +72,7 @@ int control_watch(struct watcher *, int fd);
 void control_unwatch(int fd);
 void control_kick(void); /* any thread: there is something to be reaped now */
 
-/* --- transports: how programs reach us, and how the two wake each other (transport.c) ----------
- */
+/* --- transports: how programs reach us, and how the two wake each other (transport.c) ------- */
 
 struct client;
 struct lane;
@@ -100,8 +99,7 @@ extern const struct transport transport_unix;
 /* NULL: no such scheme. */
 const struct transport *transport_find(const char *address, const char **where);
 
-/* --- identity: whose rights a call has (ident.c) ------------------------------------------------
- */
+/* --- identity: whose rights a call has (ident.c) -------------------------------------------- */
 
 struct ident {
 	_Atomic int refs;
@@ -129,8 +127,7 @@ int ident_init(void);
 void ident_thread_init(void);
 void ident_thread_exit(void);
 
-/* --- what svcd itself may do (confine.c, filter.c), and its callers (peer.c) ---------------------
- */
+/* --- what svcd itself may do (confine.c, filter.c), and its callers (peer.c) ---------------- */
 
 extern struct caps {
 	uint64_t permitted;
@@ -147,8 +144,7 @@ int caps_effective(uint64_t set);
 void peer_init(void);
 uint64_t peer_caps(int sock, pid_t pid);
 
-/* --- open descriptions and handles (ofd.c) -------------------------------------------------------
- */
+/* --- open descriptions and handles (ofd.c) -------------------------------------------------- */
 
 enum ofd_kind { OFD_UNKNOWN, OFD_FILE, OFD_SOCKET, OFD_EPOLL, OFD_OTHER };
 
@@ -209,8 +205,7 @@ struct handle_table {
 	bool closed;   /* nothing is added any more */
 };
 
-/* --- clients (client.c)
- * ---------------------------------------------------------------------------- */
+/* --- clients (client.c) --------------------------------------------------------------------- */
 
 struct root {
 	int fd;
@@ -226,6 +221,7 @@ struct lane {
 	uint32_t next;	       /* number of the claim expected next; its slot is polled */
 	_Atomic uint32_t busy; /* slots taken and not completed */
 	bool polled;
+	bool used; /* has been polled before */
 	bool scan; /* kicked: all slots are to be looked at */
 	uint16_t index;
 	uint16_t kick;	     /* last kick word seen */
@@ -284,8 +280,7 @@ int client_enter(struct client *);
 struct client *client_by_session(const uint64_t session[2]);
 extern _Atomic int client_count;
 
-/* --- calls (call.c)
- * ---------------------------------------------------------------------------------- */
+/* --- calls (call.c) ------------------------------------------------------------------------- */
 
 /* What a svcd_call_ function may return besides a result. */
 #define CALL_PARK  (-5000L) /* retry when the watch set with call_park_on() says so */
@@ -363,8 +358,7 @@ const void *call_out_block(struct client *, uint64_t ref, uint32_t *len);
 /* A private copy of a string argument (P or S): 0 or -ENAMETOOLONG. */
 long call_string(const struct call *, int i, char *buf, size_t size);
 
-/* --- parked calls (park.c)
- * ------------------------------------------------------------------------------ */
+/* --- parked calls (park.c) ------------------------------------------------------------------ */
 
 struct watch {
 	struct source source;
@@ -388,8 +382,7 @@ int64_t park_next_timer(struct engine *e);	/* ns from now, -1: none */
 void watch_release(struct watch *w);		/* any thread; freed by the engine */
 void call_deadline(struct call *c, int64_t ns); /* from now; < 0: none; once per call */
 
-/* --- engines (engine.c, turn.c)
- * ---------------------------------------------------------------------------- */
+/* --- engines (engine.c, turn.c) ------------------------------------------------------------- */
 
 #define ENGINE_EVENTS 64
 
@@ -442,8 +435,7 @@ bool turn_leave(struct engine *); /* ... to here. False: another thread drives n
 int turn_start_watchdog(void);
 void turn_engine_awake(struct engine *);
 
-/* --- pool (pool.c)
- * -------------------------------------------------------------------------------------------- */
+/* --- pool (pool.c) -------------------------------------------------------------------------- */
 
 int pool_init(int max);
 bool pool_drain(int ms);
@@ -456,8 +448,7 @@ void pool_adopt(struct call *, int tid);
 struct call *pool_interrupt(struct lane *, uint32_t slot);
 bool pool_interrupt_again(void); /* watchdog; true while there is somebody to interrupt */
 
-/* --- paths (walk.c)
- * ---------------------------------------------------------------------------------------------- */
+/* --- paths (walk.c) ------------------------------------------------------------------------- */
 
 struct where {
 	int dir;	  /* directory of the last component */
@@ -477,8 +468,7 @@ const char *fd_name(char buf[16], int fd);
 int walk_base(struct client *cl, uint64_t base, uint32_t *root);
 long walk_redirect(struct call *c, int which, uint32_t root, const char *path);
 
-/* --- tickets (ticket.c): what a child or the next image will claim
- * --------------------------------------------------- */
+/* --- tickets (ticket.c): what a child or the next image will claim -------------------------- */
 
 struct ticket;
 /* @keep: handles that go into it, all if NULL. By the driver. 0 or -errno. */
@@ -491,8 +481,7 @@ void ticket_reap(void);
 /* Are there any that ticket_reap() has to look at? */
 bool ticket_any(void);
 
-/* --- tokens (token.c): descriptors that are under way to another process
- * --------------------------------------------------- */
+/* --- tokens (token.c): descriptors that are under way to another process -------------------- */
 
 /* The file that will travel with a token of this lane has come. Takes @fd over. */
 void token_file(struct lane *, uint32_t key, int fd);
@@ -520,9 +509,7 @@ void locks_exec_closes(struct lock_owner *, struct ofd *);
 void locks_image(struct lock_owner *, const struct client *now);
 void locks_image_gone(struct lock_owner *, const struct client *);
 
-/* --- chores
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- chores --------------------------------------------------------------------------------- */
 
 void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void *guard_map(int memfd, size_t size, size_t guard_off, uint32_t *guard_value);
@@ -531,8 +518,7 @@ int guard_init(void);
 void notify_ready(void);
 int random_id(uint64_t id[2]);
 
-/* --- calls of their own: svcd/calls/
- * ---------------------------------------------------------------------------------- */
+/* --- calls of their own: svcd/calls/ -------------------------------------------------------- */
 
 typedef long (*call_fn)(struct call *);
 #define VOS_OP(name, nr, run, ...) VOS_FN_##run(name)

@@ -88,8 +88,7 @@ static int dup_fd(int fd)
 	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-/* --- making one --------------------------------------------------------------------------------
- */
+/* --- making one ----------------------------------------------------------------------------- */
 
 static int by_number(const void *a, const void *b)
 {
@@ -187,8 +186,7 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, ui
 	return 0;
 }
 
-/* --- taking it ---------------------------------------------------------------------------------
- */
+/* --- taking it ------------------------------------------------------------------------------ */
 
 static struct ticket *find_ticket(const uint64_t id[2])
 {
@@ -264,8 +262,7 @@ out:
 	return r;
 }
 
-/* --- whose it is --------------------------------------------------------------------------------
- */
+/* --- whose it is ---------------------------------------------------------------------------- */
 
 static void drop_serial(uint64_t serial)
 {

@@ -25,8 +25,7 @@
 
 #define SEALS (F_SEAL_SHRINK)
 
-/* --- what comes on a connection -----------------------------------------------------------------
- */
+/* --- what comes on a connection ------------------------------------------------------------- */
 
 static void take_wake_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
 {
@@ -125,8 +124,7 @@ static void unix_wake(struct lane *l, struct vos_entry *e, uint32_t how)
 	}
 }
 
-/* --- the end ------------------------------------------------------------------------------------
- */
+/* --- the end -------------------------------------------------------------------------------- */
 
 /* For a client that is thrown out: what the kernel would say to it if we had died. */
 static void unix_hang_up(struct client *cl)
@@ -151,8 +149,7 @@ static void unix_release(struct client *cl)
 		close(cl->conn);
 }
 
-/* --- attach ------------------------------------------------------------------------------------
- */
+/* --- attach --------------------------------------------------------------------------------- */
 
 static int check_memory(int fd, const struct vos_program_head *h, const char **why)
 {
@@ -373,8 +370,7 @@ out:
 	ident_put(id);
 }
 
-/* --- listening ----------------------------------------------------------------------------------
- */
+/* --- listening ------------------------------------------------------------------------------ */
 
 struct listener {
 	struct watcher watcher;

@@ -102,8 +102,7 @@ static bool bad(uint64_t w)
 	return VOS_WORD_KIND(w) == VOS_FD_OURS;
 }
 
-/* --- sendfile
- * ------------------------------------------------------------------------------------------- */
+/* --- sendfile ------------------------------------------------------------------------------- */
 
 static long sendfile_inside(uint64_t out, uint64_t in, int64_t *off, size_t len)
 {
@@ -149,8 +148,7 @@ long vos_sys_sendfile(long out, long in, long off, long len, long a4, long a5)
 	return copy_loop(&i, &o, (size_t)len);
 }
 
-/* --- copy_file_range
- * --------------------------------------------------------------------------------------- */
+/* --- copy_file_range ------------------------------------------------------------------------ */
 
 static bool is_file(long fd, uint64_t w, long *err)
 {
@@ -191,8 +189,7 @@ long vos_sys_copy_file_range(long in, long off_in, long out, long off_out, long 
 	return r == -ENOLINK ? -EIO : r;
 }
 
-/* --- splice: one end is a pipe, and pipes are local
- * --------------------------------------------------------- */
+/* --- splice: one end is a pipe, and pipes are local ----------------------------------------- */
 
 static bool is_pipe(long fd)
 {

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define ROOM_MAX                                                                                 \
+#define ROOM_MAX \
 	((int)(VOS_SMALL / sizeof(struct epoll_event))) /* of one request: fits the lane's block \
 							 */
 #define GRACE_NS 20000000 /* the services keep the time; how late they may be */

@@ -94,8 +94,7 @@ long vos_sys_close_range(long first, long last, long flags, long a3, long a4, lo
 	return from <= hi ? range((long)from, (long)hi, flags) : 0;
 }
 
-/* --- dup
- * -------------------------------------------------------------------------------------------- */
+/* --- dup ------------------------------------------------------------------------------------ */
 
 /* Another handle of the same description: its word, 0 with *@err. */
 static uint64_t dup_word(uint64_t w, long *err)
@@ -207,8 +206,7 @@ long vos_sys_dup3(long fd, long to, long flags, long a3, long a4, long a5)
 	return dup_over(SYS_dup3, fd, to, flags, w, old);
 }
 
-/* --- fcntl
- * ------------------------------------------------------------------------------------------- */
+/* --- fcntl ---------------------------------------------------------------------------------- */
 
 static long lock_call(uint64_t w, long cmd, long arg)
 {

@@ -102,8 +102,7 @@ long vos_sys_getdents(long fd, long p, long n, long a3, long a4, long a5)
 	return vos_fd(fd) ? -ENOSYS : vos_raw3(SYS_getdents, fd, p, n);
 }
 
-/* --- the working directory
- * ------------------------------------------------------------------------ */
+/* --- the working directory ------------------------------------------------------------------ */
 
 static int prefix_of_root(unsigned dom, long root)
 {

@@ -42,8 +42,7 @@ long vos_begin_fd(struct vos_req *q, uint64_t word, enum vos_op op)
 	return 0;
 }
 
-/* --- timeouts ----------------------------------------------------------------------------------
- */
+/* --- timeouts ------------------------------------------------------------------------------- */
 
 /*
  * A call on a socket with a timeout is not restarted after a handler has run, whatever the

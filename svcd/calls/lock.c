@@ -254,8 +254,7 @@ void locks_image_gone(struct lock_owner *o, const struct client *cl)
 	pthread_mutex_unlock(&lock);
 }
 
-/* --- who has what
- * ------------------------------------------------------------------------------------- */
+/* --- who has what --------------------------------------------------------------------------- */
 
 static void add_range(struct lock_file *f, off_t start, off_t end, short type)
 {

@@ -130,8 +130,7 @@ long path_call(struct call *c)
 	return r;
 }
 
-/* --- open
- * ------------------------------------------------------------------------------------------ */
+/* --- open ----------------------------------------------------------------------------------- */
 
 static long open_resolved(int dir, const char *path, uint64_t flags, uint64_t mode,
 			  uint64_t resolve)
@@ -230,8 +229,7 @@ long svcd_call_openat(struct call *c)
 	return add_opened(c, (int)fd, flags, root);
 }
 
-/* --- directories of the client
- * ------------------------------------------------------------------------- */
+/* --- directories of the client -------------------------------------------------------------- */
 
 static long open_dir(struct call *c, uint32_t *root)
 {

@@ -243,8 +243,7 @@ long svcd_call_send(struct call *c)
 			   (const void *)c->a[4], (socklen_t)c->len[4]);
 }
 
-/* --- from descriptor to descriptor
- * ---------------------------------------------------------------- */
+/* --- from descriptor to descriptor ---------------------------------------------------------- */
 
 #define COPY_STEP (1u << 20) /* bytes moved before the engine does something else */
 

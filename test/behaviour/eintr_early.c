@@ -328,8 +328,7 @@ static void jumps(void)
 	printf("%c\n", c);
 }
 
-/* --- another thread's signal is none of ours ---------------------------------------------------
- */
+/* --- another thread's signal is none of ours ------------------------------------------------ */
 
 static void *read_one(void *arg)
 {

@@ -47,8 +47,7 @@ uint64_t random_bits(void)
 	return random_state * 0x2545f4914f6cdd1du;
 }
 
-/* --- descriptors: for lanes that exist, have one, or do not exist
- * ----------------------------------- */
+/* --- descriptors: for lanes that exist, have one, or do not exist --------------------------- */
 
 static void send_bell_fds(void)
 {
@@ -90,8 +89,7 @@ out:
 	}
 }
 
-/* --- scribbling
- * --------------------------------------------------------------------------------------- */
+/* --- scribbling ----------------------------------------------------------------------------- */
 
 static void scribble_entry(void)
 {
@@ -165,8 +163,7 @@ static void *racer(void *arg)
 	return NULL;
 }
 
-/* --- requests
- * ------------------------------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------------------------- */
 
 static void collect(struct vos_lane *l)
 {

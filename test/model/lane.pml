@@ -207,7 +207,12 @@ active proctype thread() provided (level == 0)
 	byte s, old, t, n, calls = CALLS;
 	bool skipped, ok;
 
-	state[0] = ASLEEP; /* by the service, before it answers the attach */
+	d_step { /* as new memory is */
+		do
+		:: s < SLOTS -> state[s] = ASLEEP; s++
+		:: else -> s = 0; break
+		od
+	}
 	attached = true;
 	do
 	:: atomic { calls -> calls-- }
@@ -354,10 +359,26 @@ inline rest_lane()
 #endif
 }
 
+/* Before the lane is polled for the first time. */
+inline vos_lane_wake()
+{
+	do
+	:: at < SLOTS ->
+		atomic {
+			if
+			:: state[at] == ASLEEP -> state[at] = IDLE
+			:: else
+			fi;
+			at++
+		}
+	:: else -> at = 0; break
+	od
+}
+
 active proctype driver()
 {
 	byte n, how, at;
-	bool ok, took;
+	bool ok, took, used;
 
 end:	do
 	:: polled && scan -> scan_lane()
@@ -368,6 +389,10 @@ end:	do
 	:: atomic { bell -> bell = false }
 		if
 		:: atomic { kick -> kick = false; scan = true; polled = true }
+			if
+			:: !used -> used = true; vos_lane_wake()
+			:: else
+			fi
 		:: else
 		fi
 	:: atomic { mail -> mail = false; scan = true; polled = true }

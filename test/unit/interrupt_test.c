@@ -225,8 +225,7 @@ static void thread_ends_in_handler(void)
 	CHECK(r == (void *)&caught && cleaned);
 }
 
-/* --- libc's functions --------------------------------------------------------------------------
- */
+/* --- libc's functions ----------------------------------------------------------------------- */
 
 static void other_functions(void)
 {

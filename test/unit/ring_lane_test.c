@@ -26,7 +26,7 @@ static struct vos_lane lane;
 static struct {
 	uint32_t next, busy;
 	uint16_t kick;
-	bool polled, bell;
+	bool polled, used, bell;
 	enum rest rest;
 	unsigned taken, kicks, held;
 	uint32_t hold; /* slots whose calls are not answered at once */
@@ -43,7 +43,6 @@ static void reset(enum rest rest, uint32_t number)
 	lane.tail = number;
 	service.next = number & 0xffffff;
 	service.rest = rest;
-	CHECK(vos_entry_sleep(&slots[number % VOS_SLOTS]));
 }
 
 static bool take(uint32_t s)
@@ -71,6 +70,9 @@ static void serve(void)
 			service.kick = kick;
 			service.kicks++;
 			service.polled = true;
+			if (!service.used)
+				vos_lane_wake(slots);
+			service.used = true;
 			for (uint32_t s = 0; s < VOS_SLOTS; s++)
 				take(s);
 		}
@@ -125,8 +127,7 @@ static void all_quiet(void)
 		CHECK(slots[s].state == VOS_IDLE || slots[s].state == VOS_ASLEEP);
 }
 
-/* However it got there: after one round, slots that say ASLEEP for no reason among them, no kicks.
- */
+/* However it got there: after one round, slots that say ASLEEP for no reason among them, no kicks. */
 static void back_to_normal(void)
 {
 	enum rest rest = service.rest;
@@ -267,8 +268,7 @@ static void sleepers(void)
 	CHECK(!vos_entry_sleep(&e));
 }
 
-/* --- a handler at every instruction --------------------------------------------------------------
- */
+/* --- a handler at every instruction --------------------------------------------------------- */
 
 #if defined(__x86_64__)
 

@@ -60,8 +60,7 @@ static bool one_in(uint64_t *s, uint64_t n)
 	return random_next(s) % n == 0;
 }
 
-/* --- counters: how often each path was taken
- * ------------------------------------------------------ */
+/* --- counters: how often each path was taken ------------------------------------------------ */
 
 enum path {
 	POST_FAST,
@@ -111,8 +110,7 @@ static void took(enum path p)
 	atomic_fetch_add_explicit(&count[p], 1, memory_order_relaxed);
 }
 
-/* --- the program
- * ------------------------------------------------------------------------------------ */
+/* --- the program ---------------------------------------------------------------------------- */
 
 static struct vos_chan chan;
 static struct vos_lane *lane;
@@ -249,14 +247,13 @@ static void *signaller(void *arg)
 	return NULL;
 }
 
-/* --- the service
- * -------------------------------------------------------------------------------------- */
+/* --- the service ---------------------------------------------------------------------------- */
 
 static struct {
 	uint32_t next;
 	_Atomic uint32_t busy;
 	uint16_t kick;
-	bool polled, scan;
+	bool polled, used, scan;
 	uint32_t parked;
 	uint64_t seed;
 } service;
@@ -390,6 +387,9 @@ static void look(int timeout)
 	took(SCAN);
 	service.kick = kick;
 	service.polled = service.scan = true;
+	if (!service.used)
+		vos_lane_wake(lane->slot);
+	service.used = true;
 }
 
 static void rest(void)
@@ -458,7 +458,6 @@ static void lanes(void)
 	chan.guard = chan.sh->guard = 1;
 	chan.sh->cpu = 254;
 	lane = vos_chan_lane(&chan, getpid(), getpid());
-	CHECK(vos_entry_sleep(&lane->slot[0]));
 	service.seed = seed * 31 + 7;
 	client_seed = seed * 17 + 3;
 	sigaction(SIGUSR1, &sa, NULL);
@@ -480,8 +479,7 @@ static void lanes(void)
 	      count[POST_FAST] + count[POST_KICK]);
 }
 
-/* --- pool and ready queue
- * ------------------------------------------------------------------------------ */
+/* --- pool and ready queue ------------------------------------------------------------------- */
 
 static struct vos_pool pool;
 static _Atomic int owner[VOS_CLASSES * VOS_POOL_BLOCKS];

@@ -19,8 +19,7 @@
 
 static const uint32_t class_size[VOS_CLASSES] = VOS_CLASS_SIZES;
 
-/* --- pool ----------------------------------------------------------------------------------------
- */
+/* --- pool ----------------------------------------------------------------------------------- */
 
 static unsigned blocks_of(const struct vos_pool *p)
 {
@@ -125,8 +124,7 @@ static void pool_trials(void)
 	CHECK(p.free[1] == ~0ull);
 }
 
-/* --- ready queue
- * ----------------------------------------------------------------------------------- */
+/* --- ready queue ---------------------------------------------------------------------------- */
 
 static void ready_from(uint32_t cursor, uint32_t items)
 {
@@ -175,8 +173,7 @@ static void ready(void)
 	ready_laps();
 }
 
-/* --- channel
- * ---------------------------------------------------------------------------------------- */
+/* --- channel -------------------------------------------------------------------------------- */
 
 /* It makes a channel of its own: two writers on one would be none. */
 static void check_child_has_none(void *at)
@@ -250,8 +247,7 @@ static void lanes_of_threads(void)
 	vos_chan_destroy(&c);
 }
 
-/* --- death
- * ------------------------------------------------------------------------------------------- */
+/* --- death ---------------------------------------------------------------------------------- */
 
 static int give_wake_fd(struct vos_chan *c, struct vos_lane *l)
 {
