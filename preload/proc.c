@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 static const char *skip(const char *path, const char *word)
 {
@@ -28,7 +29,7 @@ static long number(const char **path)
 /* "/proc/self", "/proc/thread-self", "/proc/<our pid>": what follows, or NULL. */
 static const char *own_proc(const char *path)
 {
-	const char *p = skip(path, "/proc/"), *q;
+	const char *p = skip(path, "/proc/"), *q, *task;
 
 	if (!p)
 		return NULL;
@@ -37,15 +38,61 @@ static const char *own_proc(const char *path)
 		q = skip(p, "thread-self/");
 	if (!q && number(&p) == vos_pid() && *p == '/')
 		q = p + 1;
+	task = q ? skip(q, "task/") : NULL;
+	if (task && number(&task) > 0 && *task == '/')
+		q = task + 1;
 	return q;
 }
 
-static long descriptor(const char *path, const char **rest)
+long vos_proc_link(long fd, char *buf, size_t size)
+{
+	char link[40] = "/proc/self/cwd", digits[24];
+	size_t n = sizeof("/proc/self/") - 1, k = 0;
+
+	if ((int)fd != AT_FDCWD) {
+		memcpy(link + n, "fd/", 3);
+		n += 3;
+		for (unsigned long d = (unsigned long)(unsigned)fd; k == 0 || d; d /= 10)
+			digits[k++] = (char)('0' + d % 10);
+		while (k)
+			link[n++] = digits[--k];
+		link[n] = 0;
+	}
+	return vos_raw4(SYS_readlinkat, AT_FDCWD, (long)link, (long)buf, (long)size);
+}
+
+/* Is the local directory one of those that list our descriptors? */
+static bool lists_descriptors(long dirfd)
+{
+	char buf[64];
+	const char *p;
+	long n;
+
+	if ((int)dirfd == AT_FDCWD ? vos_cwd_domain >= 0 : vos_fd(dirfd) != 0)
+		return false;
+	n = vos_proc_link(dirfd, buf, sizeof(buf) - 1);
+	if (n < 0)
+		return false;
+	buf[n] = 0;
+	p = own_proc(buf);
+	return p && !strcmp(p, "fd");
+}
+
+/* The number that a path names, and what follows it; -1. */
+static long descriptor(long dirfd, const char *path, const char **rest)
 {
 	static const char *const std[] = { "/dev/stdin", "/dev/stdout", "/dev/stderr" };
 	const char *p = skip(path, "/dev/fd/");
 	long fd;
 
+	if (path[0] != '/') { /* looked at only if it could be a remote one */
+		p = path;
+		fd = number(&p);
+		if (fd < 0 || (*p && *p != '/') || !vos_fd(fd) || !lists_descriptors(dirfd))
+			return -1;
+		*rest = p + strspn(p, "/");
+		return fd;
+	}
 	for (int i = 0; i < 3 && !p; i++) {
 		if (!strcmp(path, std[i])) {
 			*rest = "";
@@ -65,15 +112,23 @@ static long descriptor(const char *path, const char **rest)
 	return fd;
 }
 
-bool vos_proc_route(struct vos_route *r, const char *path, int how)
+/* Most paths cannot be such a name by their first characters. */
+static bool may_be(const char *path)
+{
+	if (path[0] == '/')
+		return path[1] == 'p' || path[1] == 'd';
+	return path[0] >= '0' && path[0] <= '9';
+}
+
+bool vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
 {
 	const char *rest, *p;
 	uint64_t w;
 	long fd;
 
-	if (path[1] != 'p' && path[1] != 'd')
+	if (likely(!may_be(path)))
 		return false;
-	fd = descriptor(path, &rest);
+	fd = descriptor(dirfd, path, &rest);
 	if (fd >= 0) {
 		w = vos_fd(fd);
 		if (!w || VOS_WORD_KIND(w) == VOS_FD_EPOLL || VOS_WORD_KIND(w) == VOS_FD_OURS ||
@@ -133,10 +188,9 @@ bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, lon
 	uint64_t w = 0;
 	long fd;
 
-	(void)dirfd;
-	if (!path || path[0] != '/' || (path[1] != 'p' && path[1] != 'd'))
+	if (!path || likely(!may_be(path)))
 		return false;
-	fd = descriptor(path, &rest);
+	fd = descriptor(dirfd, path, &rest);
 	if (fd >= 0 && !*rest)
 		w = vos_fd(fd);
 	if (w && (VOS_WORD_KIND(w) == VOS_FD_FILE || VOS_WORD_KIND(w) == VOS_FD_SOCKET) &&

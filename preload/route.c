@@ -96,22 +96,12 @@ static size_t copy_str(char *to, size_t size, const char *from)
 /* Where a relative path starts. */
 static long start_of(struct walk *w, long dirfd)
 {
-	static const char dir[] = "/proc/self/fd/";
-	char link[40], digits[24];
-	size_t n = sizeof(dir) - 1, k = 0;
 	long r;
 
 	if ((int)dirfd == AT_FDCWD) {
 		r = vos_raw2(SYS_getcwd, (long)w->cur, sizeof(w->cur));
 	} else {
-		memcpy(link, dir, n);
-		for (unsigned long d = (unsigned long)(unsigned)dirfd; k == 0 || d; d /= 10)
-			digits[k++] = (char)('0' + d % 10);
-		while (k)
-			link[n++] = digits[--k];
-		link[n] = 0;
-		r = vos_raw4(SYS_readlinkat, AT_FDCWD, (long)link, (long)w->cur,
-			     sizeof(w->cur) - 1);
+		r = vos_proc_link(dirfd, w->cur, sizeof(w->cur) - 1);
 		if (r >= 0)
 			w->cur[r] = 0;
 	}
@@ -378,7 +368,7 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 			       ? route_remote_dir(r, word, "", how)
 			       : 0;
 	}
-	if (path[0] == '/' && vos_proc_route(r, path, how))
+	if (vos_proc_route(r, dirfd, path, how))
 		return 0;
 	if (path[0] == '/')
 		return vos_files_remote ? route_absolute(r, path, how) : 0;
