@@ -55,9 +55,10 @@ static void expect(const char *what, long arg, int want, int got)
 	failed = 1;
 }
 
+/* With arguments that do no harm: 0 is a descriptor, and may be a device. */
 static long bare(long nr)
 {
-	return syscall(nr, 0, 0, 0, 0, 0, 0);
+	return syscall(nr, -1, -1, -1, -1, -1, -1);
 }
 
 #define KILLED (1000 + SIGSYS)
