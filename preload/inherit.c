@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "preload/state.h"
 #include "preload/pass.h"
+#include "preload/calls/socket.h"
 #include "preload/process.h"
 
 #include <stdlib.h>
@@ -196,7 +197,8 @@ uint64_t vos_state_word(uint64_t word, const int domain_here[VOS_MAX_DOMAINS])
 
 	if (dom < 0 || (kind != VOS_FD_FILE && kind != VOS_FD_SOCKET))
 		return 0;
-	return VOS_WORD(VOS_WORD_HANDLE(word), dom, kind, VOS_WORD_INC(word));
+	return VOS_WORD(VOS_WORD_HANDLE(word), dom, kind, VOS_WORD_INC(word)) |
+	       (word & VOS_WORD_STREAM);
 }
 
 /* The word for a number, if it is still the placeholder that it was; true when it has one. */

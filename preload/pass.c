@@ -21,6 +21,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/pass.h"
+#include "preload/calls/socket.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -282,6 +283,7 @@ static uint64_t claim(const struct vos_sent *s, int dom, bool last)
 	struct vos_req q;
 	uint8_t inc = vos_domain[dom].inc;
 	long r = vos_req_begin(&q, (unsigned)dom, VOS_OP_claim);
+	uint64_t word;
 
 	if (!r) {
 		inc = vos_domain[dom].inc;
@@ -298,7 +300,10 @@ static uint64_t claim(const struct vos_sent *s, int dom, bool last)
 		r = 0;
 		inc = inc > 1 ? (uint8_t)(inc - 1) : 255; /* it will be long until that comes */
 	}
-	return VOS_WORD(r, dom, s->kind, inc);
+	word = VOS_WORD(r, dom, s->kind, inc);
+	if (s->kind == VOS_FD_SOCKET && vos_current(word) && vos_is_stream(word))
+		word |= VOS_WORD_STREAM;
+	return word;
 }
 
 void vos_pass_take(int fd, bool cloexec, bool last)

@@ -71,6 +71,12 @@ struct vos_msg {
 /* Words of ident before the groups: uid, gid, real ones, effective capabilities (low, high). */
 #define VOS_IDENT_WORDS 6
 
+/*
+ * Flag of read above the RWF_ ones: the program's call has got something already, so what is no file
+ * is not waited for.
+ */
+#define VOS_RWF_MORE (1ll << 32)
+
 /* Flags of ticket: it belongs to the process of the client itself, for its next image. */
 enum { VOS_TICKET_OWN = 1 };
 

@@ -128,6 +128,21 @@ int vos_pool_get(struct vos_pool *p, uint32_t want, uint32_t min, struct vos_blo
 	return -EAGAIN;
 }
 
+bool vos_pool_scarce(struct vos_pool *p, const struct vos_block *b)
+{
+	uint32_t n = 0, free = 0;
+
+	if (!b->size || b->nr < 0)
+		return false;
+	for (int c = b->nr / (int)VOS_POOL_BLOCKS; c < VOS_CLASSES; c++) {
+		uint64_t bits = atomic_load_explicit(&p->free[c], memory_order_relaxed);
+
+		n += p->n[c];
+		free += (uint32_t)__builtin_popcountll(bits);
+	}
+	return free < n / 2;
+}
+
 /* The fastest use counts: others may have waited for something else than the copy. */
 static void end_trial(struct vos_turns *t, const struct vos_block *b)
 {

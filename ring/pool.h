@@ -60,5 +60,10 @@ void vos_pool_init(struct vos_pool *p, uint32_t off, uint32_t size);
  */
 int vos_pool_get(struct vos_pool *p, uint32_t want, uint32_t min, struct vos_block *b);
 void vos_pool_put(struct vos_pool *p, const struct vos_block *b);
+/*
+ * Are more blocks of the size of @b, or larger, in use than free? Then who waits for something that
+ * may not come for long should give it back meanwhile.
+ */
+bool vos_pool_scarce(struct vos_pool *p, const struct vos_block *b);
 
 #endif

@@ -355,6 +355,9 @@ void call_cancel(struct lane *, uint32_t slot);
 /* A block named by a reference: a pointer, or NULL when it lies outside the data part. */
 void *call_in_block(struct client *, uint64_t ref, uint32_t *len); /* in the service area */
 const void *call_out_block(struct client *, uint64_t ref, uint32_t *len);
+/* calls/rw.c: the socket is a stream; a stream whose end is known. */
+bool svcd_is_stream(struct ofd *);
+bool svcd_no_more(struct ofd *);
 /* A private copy of a string argument (P or S): 0 or -ENAMETOOLONG. */
 long call_string(const struct call *, int i, char *buf, size_t size);
 

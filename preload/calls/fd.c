@@ -4,7 +4,7 @@
  * a real descriptor); the domain does what concerns the open description.
  */
 #define _GNU_SOURCE
-#include "preload/vos.h"
+#include "preload/calls/socket.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -115,7 +115,8 @@ static uint64_t dup_word(uint64_t w, long *err)
 		*err = h == -ENOLINK ? vos_dead(w, false) : h;
 		return 0;
 	}
-	return VOS_WORD(h, VOS_WORD_DOMAIN(w), VOS_WORD_KIND(w), VOS_WORD_INC(w));
+	return VOS_WORD(h, VOS_WORD_DOMAIN(w), VOS_WORD_KIND(w), VOS_WORD_INC(w)) |
+	       (w & VOS_WORD_STREAM);
 }
 
 static long dup_to(long fd, uint64_t w, long min, bool cloexec)
@@ -125,8 +126,12 @@ static long dup_to(long fd, uint64_t w, long min, bool cloexec)
 
 	if (!d)
 		return err;
-	if (VOS_WORD_KIND(d) != VOS_FD_EPOLL)
-		return vos_fd_install(d, min, cloexec);
+	if (VOS_WORD_KIND(d) != VOS_FD_EPOLL) {
+		r = vos_fd_install(d, min, cloexec);
+		if (VOS_WORD_KIND(d) == VOS_FD_SOCKET)
+			vos_timeouts_of(r, fd);
+		return r;
+	}
 	r = vos_raw3(SYS_fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, min);
 	if (r >= 0)
 		vos_fd_set(r, d);
@@ -160,6 +165,8 @@ static long dup_over(long nr, long fd, long to, long flags, uint64_t w, uint64_t
 		vos_fd_set(to, 0);
 	if (d && VOS_WORD_KIND(d) != VOS_FD_EPOLL) {
 		r = vos_fd_replace(to, d, flags & O_CLOEXEC);
+		if (VOS_WORD_KIND(d) == VOS_FD_SOCKET)
+			vos_timeouts_of(r, fd);
 	} else {
 		r = vos_raw3(nr, fd, to, flags);
 		if (d && r >= 0)

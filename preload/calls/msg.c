@@ -257,9 +257,9 @@ bool vos_recv_fits(long r, size_t len, uint64_t w, long flags)
 	return r <= (long)len;
 }
 
-/* *@asked: how many bytes of data there was room for. */
-static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t len, long flags,
-		       struct vos_waits how, size_t *asked)
+/* *@asked: how many bytes of data there was room for. *@scarce: the call has not waited. */
+static long recv_once(uint64_t w, struct msghdr *m, struct cursor *v, size_t len, long flags,
+		      struct vos_waits how, size_t *asked, bool *scarce)
 {
 	size_t control = m->msg_control ? m->msg_controllen : 0, head;
 	const size_t room[2] = { m->msg_name ? sizeof(struct sockaddr_storage) : 0,
@@ -279,6 +279,7 @@ static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t le
 		goto out;
 	if (len > q.in.size - head)
 		len = q.in.size - head;
+	*scarce = vos_recv_scarce(&q, &flags);
 	*asked = len;
 	q.e->arg[1] = VOS_REF(q.in.off, head + len);
 	q.e->arg[2] = head + len;
@@ -301,28 +302,34 @@ out:
 	return r;
 }
 
-/* The rest of what MSG_WAITALL asks for. */
+static long recv_first(uint64_t w, struct msghdr *m, struct cursor *v, size_t len, long flags,
+		       struct vos_waits how, size_t *asked)
+{
+	bool scarce = false;
+	long r;
+
+	for (;;) {
+		r = recv_once(w, m, v, len, flags, how, asked, &scarce);
+		if (likely(!scarce) || (r < 0 && r != -EAGAIN))
+			return r;
+		if (r >= 0) {
+			*asked = (size_t)r; /* there was no waiting for more */
+			return r;
+		}
+		r = vos_recv_await(w, how);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* The rest of what MSG_WAITALL asks for: the next part of the vector that lies together. */
 static long recv_more(uint64_t w, struct cursor *v, size_t len, long flags, struct vos_waits how,
 		      size_t *asked)
 {
-	struct vos_req q;
-	long r = vos_begin_fd(&q, w, VOS_OP_recv);
+	char *p = next_run(v, len, asked);
+	long r = vos_recv(w, p, *asked, flags, how);
 
-	if (r)
-		return r;
-	r = vos_req_room(&q, 1, &len, 1);
-	if (r)
-		goto out;
-	*asked = len;
-	q.e->arg[2] = len;
-	q.e->arg[3] = (uint64_t)flags;
-	r = vos_req_run_as(&q, how);
-	if (r > (long)len)
-		r = vos_req_breach(&q);
-	else if (r > 0)
-		scatter(v, vos_req_came(&q), (size_t)r);
-out:
-	vos_req_end(&q);
+	v->skip -= *asked - (r > 0 ? (size_t)r : 0);
 	return r;
 }
 
@@ -350,6 +357,27 @@ long vos_recv_msg(uint64_t w, struct msghdr *m, long flags, struct vos_waits how
 			done += (size_t)r;
 	}
 	return (long)done;
+}
+
+/* --- read and write ------------------------------------------------------------------------- */
+
+/* A vector without a byte is not even tried, and neither is a read without one. */
+long vos_transfer_socket(uint64_t w, const struct iovec *iov, long n, int flags, bool out,
+			 struct vos_waits how)
+{
+	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
+	long dontwait = flags & RWF_NOWAIT ? MSG_DONTWAIT : 0;
+	size_t total;
+	long r = total_length(&m, &total);
+
+	if (unlikely(r))
+		return r;
+	if (!total && !(out && n == 1))
+		return 0;
+	if (n == 1)
+		return out ? vos_send(w, iov->iov_base, total, dontwait, how)
+			   : vos_recv(w, iov->iov_base, total, dontwait, how);
+	return out ? vos_send_msg(w, &m, dontwait, how) : vos_recv_msg(w, &m, dontwait, how);
 }
 
 /* --- the system calls ----------------------------------------------------------------------- */

@@ -55,7 +55,7 @@ static void scatter(struct cursor *v, const uint8_t *from, size_t len)
 }
 
 /* One request of at most VOS_IO_MAX bytes. *@asked: how many it was for. */
-static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int flags, bool out,
+static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int64_t flags, bool out,
 		  struct vos_waits how, size_t *asked)
 {
 	struct vos_req q;
@@ -109,6 +109,8 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 		return -EINVAL;
 	if (!vos_current(word) || VOS_WORD_KIND(word) == VOS_FD_OURS)
 		return vos_dead(word, true);
+	if (VOS_WORD_KIND(word) == VOS_FD_SOCKET)
+		return off >= 0 ? -ESPIPE : vos_transfer_socket(word, iov, n, flags, out, how);
 	for (long i = 0; i < n; i++) {
 		if (iov[i].iov_len > SSIZE_MAX - total)
 			return -EINVAL;
@@ -121,15 +123,12 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 
 		while (v.n && v.iov < iov + n && !v.iov->iov_len)
 			v.iov++;
-		r = piece(word, &v, total - done, off < 0 ? off : off + (int64_t)done, flags, out,
-			  how, &asked);
+		r = piece(word, &v, total - done, off < 0 ? off : off + (int64_t)done,
+			  done && !out ? flags | VOS_RWF_MORE : flags, out, how, &asked);
 		if (r <= 0)
 			break;
 		done += (size_t)r;
 		if ((size_t)r < asked)
-			break;
-		/* More may come later from what is not a file: do not wait for it. */
-		if (!out && VOS_WORD_KIND(word) == VOS_FD_SOCKET)
 			break;
 	} while (done < total);
 	if (done)

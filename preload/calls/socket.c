@@ -82,13 +82,18 @@ struct vos_waits vos_wait_of(long fd, bool out)
 	return vos_waits(unlikely(is_timed(fd, out)) ? VOS_WAIT_ONCE : VOS_WAIT_RESTART);
 }
 
+void vos_timeouts_of(long fd, long from)
+{
+	for (int i = 0; i < 2 && fd >= 0; i++)
+		set_timed(fd, i, from >= 0 && is_timed(from, i));
+}
+
 /* A number for a new socket, with the timeouts of the one that it was taken from (-1: none). */
 static long install(uint64_t word, bool cloexec, long from)
 {
 	long fd = vos_fd_install(word, 0, cloexec);
 
-	for (int i = 0; i < 2 && fd >= 0; i++)
-		set_timed(fd, i, from >= 0 && is_timed(from, i));
+	vos_timeouts_of(fd, from);
 	return fd;
 }
 
@@ -425,6 +430,16 @@ out:
 	return r;
 }
 
+long vos_send(uint64_t w, const void *p, size_t len, long flags, struct vos_waits how)
+{
+	struct iovec iov = { (void *)p, len };
+	const struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (likely(len <= VOS_SMALL))
+		return vos_sent(w, send_small(w, p, len, flags, how), flags);
+	return vos_send_msg(w, &m, flags, how);
+}
+
 long vos_sys_sendto(long fd, long p, long len, long flags, long sa, long salen)
 {
 	struct iovec iov = { (void *)p, (size_t)len };
@@ -437,29 +452,29 @@ long vos_sys_sendto(long fd, long p, long len, long flags, long sa, long salen)
 	r = vos_not_socket(w);
 	if (unlikely(r))
 		return r;
-	if (likely(!sa && (size_t)len <= VOS_SMALL)) {
-		r = send_small(w, (const void *)p, (size_t)len, flags, vos_wait_of(fd, true));
-		return vos_sent(w, r, flags);
-	}
-	if (sa && (salen < 0 || (size_t)salen > sizeof(struct sockaddr_storage)))
+	if (likely(!sa))
+		return vos_send(w, (const void *)p, (size_t)len, flags, vos_wait_of(fd, true));
+	if (salen < 0 || (size_t)salen > sizeof(struct sockaddr_storage))
 		return -EINVAL;
-	m.msg_namelen = sa ? (socklen_t)salen : 0;
+	m.msg_namelen = (socklen_t)salen;
 	return vos_send_msg(w, &m, flags, vos_wait_of(fd, true));
 }
 
-/* *@asked: how many bytes there was room for. */
-static long recv_piece(uint64_t w, void *p, size_t len, long flags, struct vos_waits how,
-		       size_t *asked)
+/* *@asked: how many bytes there was room for. *@scarce: the call has not waited, see below. */
+static long recv_once(uint64_t w, void *p, size_t len, long flags, struct vos_waits how,
+		      size_t *asked, bool *scarce)
 {
 	size_t min = w & VOS_WORD_STREAM ? 1 : VOS_DATAGRAM_MAX;
 	struct vos_req q;
 	long r = vos_begin_fd(&q, w, VOS_OP_recv);
 
+	*scarce = false;
 	if (unlikely(r))
 		return r;
 	r = vos_req_room(&q, 1, &len, len < min ? len : min);
 	if (unlikely(r))
 		goto out;
+	*scarce = vos_recv_scarce(&q, &flags);
 	*asked = len;
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)flags;
@@ -474,21 +489,63 @@ out:
 	return r;
 }
 
-static long do_recv(uint64_t w, char *p, size_t len, long flags, struct vos_waits how)
+/*
+ * What a call waits for may not come for long, and the block for it is of no use meanwhile. While
+ * more than half of the larger blocks are in use, those who receive do not wait with one, but give
+ * it back, wait until there is something, and take one again. So those who wait cannot have all.
+ */
+bool vos_recv_scarce(struct vos_req *q, long *flags)
+{
+	if (likely(!q->in.size || q->in.nr < 0) || *flags & MSG_DONTWAIT ||
+	    (*flags & MSG_PEEK && *flags & MSG_WAITALL) || !vos_pool_scarce(&q->c->in, &q->in))
+		return false;
+	*flags |= MSG_DONTWAIT;
+	return true;
+}
+
+long vos_recv_await(uint64_t w, struct vos_waits how)
+{
+	size_t asked;
+	bool scarce;
+
+	return recv_once(w, NULL, 0, MSG_PEEK, how, &asked, &scarce);
+}
+
+static long recv_piece(uint64_t w, void *p, size_t len, long flags, struct vos_waits how,
+		       size_t *asked)
+{
+	bool scarce;
+	long r;
+
+	for (;;) {
+		r = recv_once(w, p, len, flags, how, asked, &scarce);
+		if (likely(!scarce) || (r < 0 && r != -EAGAIN))
+			return r;
+		if (r >= 0) {
+			*asked = (size_t)r; /* there was no waiting for more */
+			return r;
+		}
+		r = vos_recv_await(w, how);
+		if (r < 0)
+			return r;
+	}
+}
+
+long vos_recv(uint64_t w, char *p, size_t len, long flags, struct vos_waits how)
 {
 	size_t done = 0, asked = 0;
 	long r;
 
 	if (flags & (MSG_ERRQUEUE | MSG_OOB)) /* are never waited for */
 		flags |= MSG_DONTWAIT;
-	if (flags & MSG_WAITALL && (flags & MSG_PEEK || !vos_is_stream(w)))
+	if (flags & MSG_WAITALL && !vos_is_stream(w))
 		flags &= ~(long)MSG_WAITALL;
 	do {
 		r = recv_piece(w, p + done, len - done, flags, how, &asked);
 		if (r <= 0)
 			break;
 		done += (size_t)r;
-	} while (flags & MSG_WAITALL && (size_t)r == asked && done < len);
+	} while (flags & MSG_WAITALL && !(flags & MSG_PEEK) && (size_t)r == asked && done < len);
 	if (done)
 		return (long)done;
 	return r == -ENOLINK ? vos_dead(w, true) : r;
@@ -507,7 +564,7 @@ long vos_sys_recvfrom(long fd, long p, long len, long flags, long sa, long salen
 	if (unlikely(r))
 		return r;
 	if (likely(!sa))
-		return do_recv(w, (char *)p, (size_t)len, flags, vos_wait_of(fd, false));
+		return vos_recv(w, (char *)p, (size_t)len, flags, vos_wait_of(fd, false));
 	r = check_address((void *)sa, (socklen_t *)salen);
 	if (r)
 		return r;

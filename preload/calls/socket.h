@@ -42,13 +42,26 @@ static inline long vos_not_socket(uint64_t word)
 /* The end of a send: the error that the program sees, and the signal. */
 long vos_sent(uint64_t word, long r, long flags) HIDDEN;
 
-/* sendmsg and recvmsg on a remote socket. */
+/* send, recv, sendmsg and recvmsg on a remote socket. */
+long vos_send(uint64_t word, const void *p, size_t len, long flags, struct vos_waits how) HIDDEN;
+long vos_recv(uint64_t word, char *p, size_t len, long flags, struct vos_waits how) HIDDEN;
 long vos_send_msg(uint64_t word, const struct msghdr *m, long flags, struct vos_waits how) HIDDEN;
 long vos_recv_msg(uint64_t word, struct msghdr *m, long flags, struct vos_waits how) HIDDEN;
 /* May a call for @len bytes answer @r? With MSG_TRUNC a datagram's length may be more. */
 bool vos_recv_fits(long r, size_t len, uint64_t word, long flags) HIDDEN;
 
+/* read and write of a socket; @flags: RWF_. */
+struct iovec;
+long vos_transfer_socket(uint64_t word, const struct iovec *iov, long n, int flags, bool out,
+			 struct vos_waits how) HIDDEN;
+/* Is the call not to wait with the block that it has? Then *@flags have it not wait at all. */
+bool vos_recv_scarce(struct vos_req *q, long *flags) HIDDEN;
+/* Wait until there is something to receive, without a block: 0 or -errno. */
+long vos_recv_await(uint64_t word, struct vos_waits how) HIDDEN;
+
 /* How a transfer on the socket @fd that begins now waits: one with a timeout is never restarted. */
 struct vos_waits vos_wait_of(long fd, bool out) HIDDEN;
+/* The socket @fd has the timeouts of @from (-1: none). */
+void vos_timeouts_of(long fd, long from) HIDDEN;
 
 #endif

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -110,19 +111,40 @@ static long partial(struct call *c, long r)
 	return c->done && r != CALL_PARK && r != CALL_POOL ? (long)c->done : r;
 }
 
+bool svcd_is_stream(struct ofd *o)
+{
+	int type = 0;
+	socklen_t n = sizeof(type);
+
+	return !getsockopt(o->fd, SOL_SOCKET, SO_TYPE, &type, &n) && type == SOCK_STREAM;
+}
+
+bool svcd_no_more(struct ofd *o)
+{
+	struct pollfd p = { o->fd, POLLRDHUP, 0 };
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static long recv_socket(struct call *c, void *p, size_t len, int flags)
 {
-	for (;;) {
-		long r = sys(SYS_recvfrom, c->ofd[0]->fd, (long)p + (long)c->done,
-			     (long)(len - c->done), flags | MSG_DONTWAIT, 0, 0);
+	bool all = flags & MSG_WAITALL && svcd_is_stream(c->ofd[0]), peek = flags & MSG_PEEK;
 
-		if (r == -EAGAIN)
+	for (;;) {
+		size_t at = peek ? 0 : c->done;
+		long r = sys(SYS_recvfrom, c->ofd[0]->fd, (long)p + (long)at, (long)(len - at),
+			     flags | MSG_DONTWAIT, 0, 0);
+
+		if (r < 0 && r != -EAGAIN)
+			return partial(c, r);
+		if (r >= 0) {
+			c->done = at + (size_t)r;
+			if (!r || !all || c->done >= len || (peek && svcd_no_more(c->ofd[0])))
+				return (long)c->done;
+		}
+		/* A stream has more to give; what is only looked at has no more so far. */
+		if (r < 0 || peek)
 			return partial(c, would_block(c, EPOLLIN, 0, flags & MSG_DONTWAIT));
-		if (r <= 0 || !(flags & MSG_WAITALL) || flags & MSG_PEEK)
-			return r < 0 ? partial(c, r) : (long)c->done + r;
-		c->done += (uint64_t)r;
-		if (c->done >= len)
-			return (long)c->done;
 	}
 }
 
@@ -132,7 +154,7 @@ static long read_other(struct call *c)
 			     : pread(c->ofd[0]->fd, (void *)c->a[1], (size_t)c->a[2], c->a[3]);
 
 	r = r < 0 ? -errno : r;
-	return r == -EAGAIN ? would_block(c, EPOLLIN, 0, c->a[4] & RWF_NOWAIT) : r;
+	return r == -EAGAIN ? would_block(c, EPOLLIN, 0, c->a[4] & (RWF_NOWAIT | VOS_RWF_MORE)) : r;
 }
 
 long svcd_call_read(struct call *c)
@@ -175,14 +197,6 @@ static long write_file(struct call *c)
 			   : sys(SYS_pwrite64, fd, c->a[1], c->a[2], c->a[3], 0, 0);
 }
 
-static bool is_stream(struct ofd *o)
-{
-	int type = 0;
-	socklen_t n = sizeof(type);
-
-	return !getsockopt(o->fd, SOL_SOCKET, SO_TYPE, &type, &n) && type == SOCK_STREAM;
-}
-
 static long send_socket(struct call *c, const char *p, size_t len, int flags, const void *name,
 			socklen_t namelen)
 {
@@ -196,7 +210,7 @@ static long send_socket(struct call *c, const char *p, size_t len, int flags, co
 			return partial(c, r);
 		c->done += (uint64_t)r;
 		if (c->done >= len || flags & MSG_DONTWAIT || c->ofd[0]->desc->nonblock ||
-		    !is_stream(c->ofd[0]))
+		    !svcd_is_stream(c->ofd[0]))
 			return (long)c->done;
 	}
 }

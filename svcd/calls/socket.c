@@ -38,14 +38,6 @@ long svcd_call_socket(struct call *c)
 	return fd < 0 ? -errno : add_socket(c, fd, c->a[1] & SOCK_NONBLOCK);
 }
 
-static bool is_stream(struct ofd *o)
-{
-	int type = 0;
-	socklen_t n = sizeof(type);
-
-	return !getsockopt(o->fd, SOL_SOCKET, SO_TYPE, &type, &n) && type == SOCK_STREAM;
-}
-
 static long park_socket(struct call *c, uint32_t events, int which, bool dontwait)
 {
 	struct ofd *o = c->ofd[0];
@@ -193,23 +185,26 @@ long svcd_call_sendmsg(struct call *c)
 static long receive(struct call *c, struct msghdr *msg, char *data, size_t room)
 {
 	int flags = (int)c->a[3];
-	bool all = flags & MSG_WAITALL && !(flags & MSG_PEEK) && is_stream(c->ofd[0]);
+	bool all = flags & MSG_WAITALL && svcd_is_stream(c->ofd[0]), peek = flags & MSG_PEEK;
 	bool dontwait = flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB);
 	size_t control = msg->msg_controllen;
 
 	for (;;) {
+		size_t at = peek ? 0 : c->done;
 		long r;
 
-		*msg->msg_iov = (struct iovec){ data + c->done, room - c->done };
+		*msg->msg_iov = (struct iovec){ data + at, room - at };
 		msg->msg_controllen = control;
 		r = recvmsg(c->ofd[0]->fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		if (r < 0) {
 			r = errno == EAGAIN ? park_socket(c, EPOLLIN, 0, dontwait) : -errno;
 			return so_far(c, r);
 		}
-		c->done += (uint64_t)r;
-		if (!all || !r || c->done >= room)
+		c->done = at + (size_t)r;
+		if (!r || !all || c->done >= room || (peek && svcd_no_more(c->ofd[0])))
 			return (long)c->done;
+		if (peek)
+			return so_far(c, park_socket(c, EPOLLIN, 0, dontwait));
 	}
 }
 
@@ -237,12 +232,13 @@ long svcd_call_recvmsg(struct call *c)
 	msg.msg_control = control_room ? control : NULL;
 	msg.msg_controllen = control_room < sizeof(control) ? control_room : sizeof(control);
 	r = receive(c, &msg, p + head, c->len[1] - head);
-	if (r < 0)
+	if (r < 0 && !c->done)
 		return r;
+	/* Also when it parks with a part of it: that is the answer if it is taken back. */
 	out.full = msg.msg_name ? msg.msg_namelen : 0;
 	out.name = out.full < name_room ? out.full : (uint32_t)name_room;
 	out.control = control_room ? (uint32_t)msg.msg_controllen : 0;
-	out.data = (uint32_t)r;
+	out.data = (uint32_t)c->done;
 	/* The kernel gives back the flag that is always ours. */
 	out.flags = ((uint32_t)msg.msg_flags & ~(uint32_t)MSG_CMSG_CLOEXEC) |
 		    ((uint32_t)c->a[3] & MSG_CMSG_CLOEXEC);

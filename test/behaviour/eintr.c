@@ -75,6 +75,7 @@ static void reading(int flags)
 	struct iovec iov = { &tv, 1 };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 	char buf[16];
+	int dupped;
 	int p[2];
 
 	printf("-- flags %s\n", flags ? "SA_RESTART" : "0");
@@ -89,6 +90,10 @@ static void reading(int flags)
 	tv.tv_sec = 2;
 	MUST(setsockopt(udp[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) == 0);
 	DISTURBED(recv(udp[0], buf, 1, 0));
+	DISTURBED(read(udp[0], buf, 1));
+	dupped = dup(udp[0]);
+	DISTURBED(read(dupped, buf, 1));
+	close(dupped);
 	tv.tv_sec = 0;
 	MUST(setsockopt(udp[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) == 0);
 	MUST(pipe(p) == 0);
@@ -119,6 +124,9 @@ static void partial(void)
 	struct sockaddr_in *peer = NULL;
 	static char big[16 << 20];
 	char buf[8];
+	struct iovec iov = { buf, 8 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
 	int sv[2];
 
 	handler(0);
@@ -126,6 +134,10 @@ static void partial(void)
 	MUST(write(tcp[1], "abc", 3) == 3);
 	net_await(tcp[0]);
 	DISTURBED(recv(tcp[0], buf, 8, MSG_WAITALL));
+	MUST(write(tcp[1], "abc", 3) == 3);
+	net_await(tcp[0]);
+	DISTURBED(n = recvmsg(tcp[0], &m, MSG_WAITALL));
+	printf("%zd of 8\n", n);
 	net_tcp_pair(sv);
 	DISTURBED(write(sv[0], big, sizeof(big)));
 	close(sv[0]);

@@ -7,6 +7,7 @@
 int main(void)
 {
 	struct pollfd p = { .events = POLLIN };
+	static char big[512 << 10];
 	char buf[16] = "";
 	int64_t start;
 	pid_t pid;
@@ -25,6 +26,14 @@ int main(void)
 	SHOW(poll(&p, 1, 1000));
 	SHOW(read(fd, buf, 16));
 	SHOW(lseek(fd, 0, SEEK_SET));
+	/* What is there is enough, also if there is as much as is moved at a time. */
+	MUST(fcntl(wfd, F_SETFL, 0) == 0 && fcntl(fd, F_SETFL, 0) == 0);
+	SHOW(fcntl(fd, F_SETPIPE_SZ, sizeof(big)));
+	SHOW(write(wfd, big, sizeof(big) / 2));
+	SHOW(read(fd, big, sizeof(big)));
+	SHOW(write(wfd, big, sizeof(big)));
+	SHOW(read(fd, big, sizeof(big)));
+	MUST(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 	close(wfd);
 	SHOW(read(fd, buf, 1));
 	close(fd);
