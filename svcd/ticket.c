@@ -366,10 +366,11 @@ out:
 void ticket_reap(void)
 {
 	struct list dead;
-	uint64_t now = now_ns();
+	uint64_t now;
 
 	list_init(&dead);
 	pthread_mutex_lock(&lock);
+	now = now_ns(); /* not before: nothing in the list is younger */
 	list_for_each_safe(p, next, &tickets) {
 		struct ticket *t = list_entry(p, struct ticket, list);
 

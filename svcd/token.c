@@ -136,11 +136,12 @@ static void free_all(struct list *dead)
 
 void token_settle(struct description *desc)
 {
-	uint64_t now = now_ns();
 	struct list dead;
+	uint64_t now;
 
 	list_init(&dead);
 	pthread_mutex_lock(&lock);
+	now = now_ns(); /* not before: nothing in the list is younger */
 	list_for_each_safe(p, next, &desc->tokens)
 		look_at(list_entry(p, struct token, of_desc), now, &dead);
 	pthread_mutex_unlock(&lock);
@@ -149,11 +150,12 @@ void token_settle(struct description *desc)
 
 void token_reap(void)
 {
-	uint64_t now = now_ns();
 	struct list dead;
+	uint64_t now;
 
 	list_init(&dead);
 	pthread_mutex_lock(&lock);
+	now = now_ns(); /* not before: nothing in the list is younger */
 	list_for_each_safe(p, next, &tokens)
 		look_at(list_entry(p, struct token, list), now, &dead);
 	pthread_mutex_unlock(&lock);
