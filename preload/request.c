@@ -162,8 +162,8 @@ static long answer(struct vos_req *q)
 	return vos_req_breach(q);
 }
 
-/* Take the call back. Its answer counts if it comes first. */
-static long cancel(struct vos_req *q)
+/* Take the call back. Its answer counts if it comes first. Has its own frame: see drop_claim(). */
+static __attribute__((noinline)) long cancel(struct vos_req *q)
 {
 	struct vos_req n;
 	int s = q->slot & (VOS_SLOTS - 1);
@@ -273,10 +273,13 @@ long vos_req_collect(struct vos_req *q)
 
 void vos_req_end(struct vos_req *q)
 {
+	struct vos_held *held = &q->l->held[q->slot & (VOS_SLOTS - 1)];
+
+	/* In this order: a block that was given back must not be found and given back once more. */
+	held->out.size = held->in.size = 0;
+	VOS_HANDLER_FENCE();
 	give_block(&q->c->in, &q->l->in_used, &q->in);
 	give_block(&q->c->out, &q->l->out_used, &q->out);
-	q->l->held[q->slot & (VOS_SLOTS - 1)].out.size = 0;
-	q->l->held[q->slot & (VOS_SLOTS - 1)].in.size = 0;
 	if (likely(q->slot & (int)VOS_SLOTS))
 		vos_lane_release(q->l, q->slot & (VOS_SLOTS - 1));
 	else
@@ -313,7 +316,11 @@ static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int
 			     .in = l->held[s].in };
 	uint32_t state = atomic_load_explicit(&q.e->state, memory_order_acquire);
 
-	l->held[s].frame = NULL; /* cancelling must not find it again */
+	/* From here on it is ours: cancelling, which goes deeper, must not find it again, but if a
+	 * handler leaves us for good, too, the next call must. */
+	l->held[s].frame = &q;
+	/* We cannot tell a claim that was not posted from one that had been collected. */
+	l->resync = true;
 	if (state & VOS_POSTED)
 		cancel(&q);
 	if (state != VOS_IDLE && state != VOS_ASLEEP)

@@ -419,6 +419,8 @@ int main(int argc, char **argv)
 		r = engine_start(&engines[i]);
 	if (!r)
 		r = turn_start_watchdog();
+	if (!r)
+		r = ticket_start_reaper();
 	if (r)
 		die("cannot start: %s", strerror(-r));
 	notify_ready();

@@ -478,6 +478,7 @@ struct ticket;
 /* @own: for the client's own process, which will exec: its locks go with it. */
 long ticket_make(struct client *, const uint64_t *keep, size_t n, bool own, uint64_t id[2]);
 int ticket_take(const uint64_t id[2], struct client *into);
+int ticket_start_reaper(void); /* 0 or -errno */
 /* It lasts as long as that process; <= 0: no longer. -ESRCH: cannot be watched. */
 long ticket_bind(const uint64_t id[2], pid_t pid);
 void ticket_reap(void);

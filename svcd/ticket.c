@@ -51,8 +51,8 @@ struct ticket {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list tickets = { &tickets, &tickets };
 static uint64_t serials;
-static int unbound;	/* tickets that are bound to nobody */
-static int reaper = -1; /* its epoll, made with the first ticket that is bound */
+static int unbound; /* tickets that are bound to nobody */
+static int reaper;  /* its epoll */
 
 int random_id(uint64_t id[2])
 {
@@ -296,28 +296,21 @@ static void *reap(void *arg)
 	return NULL;
 }
 
-/* Under the lock. */
-static bool start_reaper(void)
+int ticket_start_reaper(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
 	int r;
 
-	if (reaper >= 0)
-		return true;
 	reaper = epoll_create1(EPOLL_CLOEXEC);
 	if (reaper < 0)
-		return false;
+		return -errno;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, REAPER_STACK);
 	r = pthread_create(&thread, &attr, reap, NULL);
 	pthread_attr_destroy(&attr);
-	if (!r)
-		return true;
-	close(reaper);
-	reaper = -1;
-	return false;
+	return -r;
 }
 
 /* Under the lock. */
@@ -325,7 +318,7 @@ static bool watch(struct ticket *t, pid_t pid)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = t->serial };
 
-	if (pid <= 0 || !start_reaper())
+	if (pid <= 0)
 		return false;
 	t->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (t->pidfd < 0)

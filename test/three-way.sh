@@ -122,6 +122,9 @@ leaks() {
 		((i < 100)) && continue
 		printf 'svcd %s holds %s descriptors, %s mappings, %s threads; before: %s %s %s\n' \
 			"$name" "${now[@]}" "${base[@]}"
+		# Which ones, and where its threads are: the number of the system call comes first.
+		find "/proc/${svcd_pid[$name]}/fd" -mindepth 1 -printf '%f %l\n' | sort -n
+		grep -H . "/proc/${svcd_pid[$name]}"/task/*/syscall
 		return 1
 	done
 }
