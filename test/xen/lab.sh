@@ -14,6 +14,7 @@ usage() {
 		usage: test/xen/lab.sh COMMAND
 		  build              make the images, if there are none for this state of the tree
 		  up [DOMAIN ...]    start the machine and its domains: net, storage, app (default: all)
+		  start [DOMAIN ...] start domains that have been destroyed, from what is built now
 		  exec [-t] DOMAIN COMMAND ...
 		                     run a command in net, storage, app, dom0, or on the host's end of
 		                     the wire (host), with our input, output and status; -t: a terminal
@@ -37,10 +38,15 @@ main() {
 		build_images
 		lab_up "$@"
 		;;
+	start)
+		build_images
+		make_share
+		lab_start "$@"
+		;;
 	exec) [ $# -ge 2 ] && lab_exec "$@" ;;
 	shell)
 		domain=${1:-app}
-		lab_exec -t "$domain" sh -c 'exec $(command -v bash || echo sh)'
+		lab_exec -t "$domain" sh -c 'exec $(command -v bash || echo sh)' # shellcheck disable=SC2016
 		;;
 	down) lab_down ;;
 	-h | --help) usage ;;

@@ -72,7 +72,7 @@ ramdisk() { # OUTPUT OPTION...
 	local out=$1
 	shift
 	"$top/configs/xen/mkdomain" --kernel "$(cat "$images/kernel")" --modules "$images/modules" \
-		--compress cat --file "$agent=/lab/agent" "$@" "$out"
+		--compress cat --program "$agent=/lab/agent" "$@" "$out"
 }
 
 debian_ramdisk() { # OUTPUT NAME MODULE...
@@ -88,7 +88,7 @@ debian_ramdisk() { # OUTPUT NAME MODULE...
 
 service_ramdisk() { # OUTPUT ROLE
 	ramdisk "$1" --role "$2" --svcd "$build/svcd/svcd" --service "/lab/agent watch" \
-		--program ip --program ss --program lspci
+		--program ip --program ss --program lspci --program strace
 }
 
 # A file as the root of a RAM disk: one more archive behind the first.
@@ -103,6 +103,7 @@ append_file() { # ARCHIVE FILE NAME
 make_share() {
 	local share=$lab/share
 	mkdir -p "$share/log" "$share/configs"
+	rm -f "$share"/*.img
 	cp "$top"/configs/xen/*.cfg "$share/configs/"
 	cp "$top/test/xen/dom0/"* "$share/"
 	ln -f "$images/vmlinuz" "$share/vmlinuz" 2>/dev/null || cp "$images/vmlinuz" "$share/vmlinuz"
@@ -128,7 +129,7 @@ start_qemu() {
 		-smp 2 -m 4G -display none -nodefaults -no-reboot
 		-daemonize -pidfile qemu.pid -D qemu.log
 		-kernel "$images/xen"
-		-append "dom0_mem=1024M,max:1024M com1=115200 console=com1 loglvl=all guest_loglvl=all"
+		-append "dom0_mem=1024M,max:1024M com1=115200 console=com1 loglvl=all guest_loglvl=all gnttab_max_frames=256"
 		-initrd "$images/vmlinuz console=hvc0 panic=1,dom0.img"
 		-serial file:share/log/dom0.log
 		-device intel-iommu,intremap=on
@@ -177,8 +178,12 @@ lab_exec() { # [-t] host|dom0|net|storage|app COMMAND...
 	esac
 }
 
+# Domains that are not there, from what has been built last.
+lab_start() { # [NAME...]
+	timeout "${LAB_BOOT_TIMEOUT:-300}" "$agent" exec "ports:$lab" /share/start "$@" </dev/null
+}
+
 lab_up() {
-	agent=$build/test/xen/labagent
 	[ -x "$agent" ] || die "$agent is not built (is libxen-dev installed?)"
 	[ -z "$(lab_pid)" ] || die "the lab in $lab is up (lab.sh down)"
 	rm -rf "$lab"
@@ -187,7 +192,7 @@ lab_up() {
 	truncate -s 1G "$lab/disk.img"
 	mkfs.ext4 -q -F "$lab/disk.img"
 	start_qemu || die "QEMU does not start: $(cat "$lab/qemu.out")"
-	timeout "${LAB_BOOT_TIMEOUT:-300}" "$agent" exec "ports:$lab" /share/start "$@" </dev/null ||
+	lab_start "$@" ||
 		{ lab_down && die "the domains are not up; see $lab/share/log"; }
 }
 

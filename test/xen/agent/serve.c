@@ -42,6 +42,14 @@ static void wait_stream(struct stream *s)
 	stream_pump(s);
 }
 
+static void put_and_flush(struct stream *s, enum frame_type type, const void *data, size_t len)
+{
+	frame_put(s, type, data, len);
+	stream_pump(s);
+	while (s->out.len && !s->closed)
+		wait_stream(s);
+}
+
 /* --- starting --- */
 
 static noreturn void child(struct frame *f, int in, int out, int err)
@@ -282,9 +290,7 @@ static int run(struct stream *s, struct command *c)
 
 	end(c);
 	status = WIFSIGNALED(c->status) ? 128 + WTERMSIG(c->status) : WEXITSTATUS(c->status);
-	frame_put(s, FRAME_EXIT, &status, sizeof(status));
-	while (s->out.len && !s->closed)
-		wait_stream(s);
+	put_and_flush(s, FRAME_EXIT, &status, sizeof(status));
 	return 0;
 }
 
@@ -305,7 +311,7 @@ int serve(struct stream *s)
 			wait_stream(s);
 		}
 		s->out.head = s->out.len = 0;
-		frame_put(s, FRAME_HELLO, &nonce, sizeof(nonce));
+		put_and_flush(s, FRAME_HELLO, &nonce, sizeof(nonce));
 		while (!(r = frame_peek(s, &f))) {
 			if (s->closed)
 				return -EPIPE;
@@ -316,7 +322,7 @@ int serve(struct stream *s)
 		r = start(&c, f);
 		frame_pop(s);
 		if (r)
-			frame_put(s, FRAME_EXIT, &status, sizeof(status));
+			put_and_flush(s, FRAME_EXIT, &status, sizeof(status));
 		else
 			run(s, &c);
 	}

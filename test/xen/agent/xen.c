@@ -95,15 +95,15 @@ static noreturn void serve_offer(const char *path)
 	static struct stream s;
 
 	signal(SIGCHLD, SIG_DFL);
-	s.vchan = libxenvchan_client_init(NULL, 0, path);
-	if (!s.vchan)
-		die("%s: %s", path, strerror(errno));
-	s.vchan->blocking = 0;
-	s.fd = libxenvchan_fd_for_select(s.vchan);
-	serve(&s);
-	libxenvchan_close(s.vchan);
-	/* Whoever was killed could not take its offer back. */
 	xs = xs_open(0);
+	s.vchan = libxenvchan_client_init(NULL, 0, path);
+	if (s.vchan) {
+		s.vchan->blocking = 0;
+		s.fd = libxenvchan_fd_for_select(s.vchan);
+		serve(&s);
+		libxenvchan_close(s.vchan);
+	}
+	/* Whoever was killed could not take its offer back. */
 	if (xs)
 		xs_rm(xs, XBT_NULL, path);
 	_exit(0);
