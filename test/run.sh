@@ -35,7 +35,7 @@ usage() {
 
 packages=(
 	gcc libc6-dev binutils meson ninja-build pkg-config libinih-dev libaio-dev liburcu-dev libcap-dev
-	libseccomp-dev libsystemd-dev liburing-dev clang-format spin
+	libseccomp-dev libsystemd-dev liburing-dev libxen-dev clang-format spin
 	iproute2 procps util-linux e2fsprogs strace
 	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
 	nginx-light redis-server redis-tools iperf3 fio
