@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,7 +22,8 @@
 struct vos_config vos_config;
 struct vos_domain vos_domain[VOS_MAX_DOMAINS];
 
-static _Atomic int attaching; /* held while a channel is made, with signals blocked */
+/* Held with signals blocked: while a channel is made, and while a root is named. */
+static _Atomic int attaching, naming;
 
 static __thread int tid __attribute__((tls_model("initial-exec")));
 static int pid;
@@ -40,20 +42,20 @@ int vos_pid(void)
 	return pid;
 }
 
-static void lock(uint64_t *mask)
+static void lock(_Atomic int *l, uint64_t *mask)
 {
 	const uint64_t all = ~0ull;
 	const struct timespec t = { 0, 100000 };
 
 	vos_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)mask, sizeof(all));
 	/* Acquire: pairs with unlock(). */
-	while (atomic_exchange_explicit(&attaching, 1, memory_order_acquire))
+	while (atomic_exchange_explicit(l, 1, memory_order_acquire))
 		vos_raw2(SYS_nanosleep, (long)&t, 0);
 }
 
-static void unlock(const uint64_t *mask)
+static void unlock(_Atomic int *l, const uint64_t *mask)
 {
-	atomic_store_explicit(&attaching, 0, memory_order_release);
+	atomic_store_explicit(l, 0, memory_order_release);
 	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
 }
 
@@ -116,6 +118,13 @@ static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2]
 	return r;
 }
 
+/* Handles of this incarnation are dead from now on, and its roots forgotten. */
+static void next_incarnation(struct vos_domain *d)
+{
+	d->nroots = 0;
+	d->inc = d->inc == 255 ? 1 : (uint8_t)(d->inc + 1);
+}
+
 static struct vos_chan *attach(unsigned dom, long *err)
 {
 	static const uint64_t none[2];
@@ -128,19 +137,20 @@ static struct vos_chan *attach(unsigned dom, long *err)
 		r = try_attach(c, dom, d->ticket);
 	if (r == -ESTALE && have_ticket) { /* what we inherited is lost, not we */
 		have_ticket = false;
+		d->ticket[0] = d->ticket[1] = 0;
+		next_incarnation(d);
 		r = try_attach(c, dom, none);
 	}
 	if (r) {
 		if (c)
 			vos_raw2(SYS_munmap, (long)c, sizeof(*c));
-		*err = r;
+		/* Otherwise it makes no difference why: the domain is not there. */
+		*err = r == -ENOMEM || r == -EACCES ? r : -ENOLINK;
 		return NULL;
 	}
 	d->ticket[0] = d->ticket[1] = 0;
-	if (!have_ticket) {
-		d->nroots = 0;
-		d->inc = d->inc == 255 ? 1 : (uint8_t)(d->inc + 1);
-	}
+	if (!have_ticket)
+		next_incarnation(d);
 	/* Release: incarnation and roots first. Pairs with the load in vos_req_begin(). */
 	atomic_store_explicit(&d->chan, c, memory_order_release);
 	return c;
@@ -152,11 +162,11 @@ struct vos_chan *vos_domain_chan(unsigned dom, long *err)
 	struct vos_chan *c;
 	uint64_t mask;
 
-	lock(&mask);
+	lock(&attaching, &mask);
 	c = atomic_load_explicit(&d->chan, memory_order_acquire);
 	if (!c)
 		c = attach(dom, err);
-	unlock(&mask);
+	unlock(&attaching, &mask);
 	return c;
 }
 
@@ -167,46 +177,77 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 	uint64_t mask;
 
 	vos_chan_kill(c);
-	lock(&mask);
+	lock(&attaching, &mask);
 	if (atomic_compare_exchange_strong(&d->chan, &expected, NULL)) {
-		/* Handles of this incarnation are dead from now on, and its roots forgotten. */
-		d->nroots = 0;
-		d->inc = d->inc == 255 ? 1 : (uint8_t)(d->inc + 1);
+		next_incarnation(d);
 		c->transport->close(c);
 	}
-	unlock(&mask);
+	unlock(&attaching, &mask);
 }
 
-long vos_domain_root(int p)
+static bool find_root(struct vos_domain *d, int p, long *root, uint64_t *base)
 {
-	const struct vos_prefix_config *prefix = &vos_config.prefix[p];
-	unsigned dom = (unsigned)prefix->to;
-	struct vos_domain *d = &vos_domain[dom];
-	struct vos_req q;
-	size_t n = 0;
-	long r;
+	/* The incarnation first: if the roots are already those of the next, the base is stale. */
+	uint8_t inc = d->inc;
+	uint32_t n = d->nroots;
 
-	for (uint32_t i = 0; i < d->nroots; i++)
-		if (d->root_prefix[i] == p)
-			return i;
-	r = vos_req_begin(&q, dom, VOS_OP_root);
+	for (uint32_t i = 0; i < n; i++)
+		if (d->root_prefix[i] == p) {
+			*root = i;
+			*base = VOS_BASE_OF(VOS_BASE_ROOT((uint64_t)i), inc);
+			return true;
+		}
+	return false;
+}
+
+static long name_root(const char *path, struct vos_domain *d, unsigned dom, int p)
+{
+	size_t n = strlen(path) + 1;
+	struct vos_req q;
+	long r = vos_req_begin(&q, dom, VOS_OP_root);
+	uint8_t inc;
+
 	if (r)
 		return r;
-	while (prefix->root[n])
-		n++;
-	r = vos_req_out(&q, n + 1, n + 1);
+	inc = d->inc;
+	r = vos_req_out(&q, n, n);
 	if (!r) {
-		__builtin_memcpy(vos_req_out_ptr(&q), prefix->root, n + 1);
-		q.e->arg[0] = VOS_REF(q.out.off, n + 1);
+		memcpy(vos_req_out_ptr(&q), path, n);
+		q.e->arg[0] = VOS_REF(q.out.off, n);
 		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
 	}
 	if (r >= VOS_MAX_PREFIXES)
 		r = vos_req_breach(&q);
 	vos_req_end(&q);
+	if (r >= 0 && d->inc != inc)
+		r = -ENOLINK;
 	if (r >= 0) {
 		d->root_prefix[r] = (uint8_t)p;
 		d->nroots = (uint32_t)r + 1;
 	}
+	return r;
+}
+
+long vos_domain_root(int p, uint64_t *base)
+{
+	const struct vos_prefix_config *prefix = &vos_config.prefix[p];
+	unsigned dom = (unsigned)prefix->to;
+	struct vos_domain *d = &vos_domain[dom];
+	uint64_t mask;
+	long r;
+
+	/* Roots that a ticket should keep may be lost with it. */
+	if (unlikely(!d->chan) && !vos_domain_chan(dom, &r))
+		return r;
+	if (likely(find_root(d, p, &r, base)))
+		return r;
+	lock(&naming, &mask);
+	if (!find_root(d, p, &r, base)) {
+		r = name_root(prefix->root, d, dom, p);
+		if (r >= 0 && !find_root(d, p, &r, base)) /* gone again */
+			r = -ENOLINK;
+	}
+	unlock(&naming, &mask);
 	return r;
 }
 
@@ -215,6 +256,7 @@ void vos_domain_forked(void)
 	pid = 0;
 	tid = 0;
 	atomic_store(&attaching, 0);
+	atomic_store(&naming, 0);
 	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++) {
 		struct vos_domain *d = &vos_domain[i];
 		struct vos_chan *c = atomic_exchange(&d->chan, NULL);

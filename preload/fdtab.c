@@ -106,7 +106,7 @@ void vos_fd_set(long fd, uint64_t word)
 static void drop_handle(uint64_t word)
 {
 	if (vos_current(word))
-		vos_req_simple(VOS_WORD_DOMAIN(word), VOS_OP_close, VOS_WORD_HANDLE(word), 0, 0);
+		vos_req_about(word, VOS_OP_close);
 }
 
 long vos_fd_install(uint64_t word, long min, bool cloexec)

@@ -79,7 +79,8 @@ static long measure(const struct vos_op_desc *d, const uint64_t a[6], struct siz
 	return 0;
 }
 
-static void fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t a[6],
+/* False: a handle or base is not of the channel that the request has been begun on. */
+static bool fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t a[6],
 		 const struct sizes *s, const uint8_t *back[6])
 {
 	size_t out = 0, in = 0;
@@ -91,7 +92,14 @@ static void fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t 
 		back[i] = NULL;
 		switch (VOS_ARG_KIND(arg)) {
 		case VOS_K_H:
+			if (unlikely(!vos_current(a[i])))
+				return false;
 			q->e->arg[i] = VOS_WORD_HANDLE(a[i]);
+			break;
+		case VOS_K_A:
+			if (unlikely(VOS_BASE_INC(a[i]) != vos_domain[q->dom].inc))
+				return false;
+			q->e->arg[i] = VOS_BASE_PLAIN(a[i]);
 			break;
 		case VOS_K_P:
 		case VOS_K_S:
@@ -121,6 +129,7 @@ static void fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t 
 	}
 	if (s->redirect)
 		q->e->result = (int64_t)VOS_REF(q->in.off + in, q->in.size - in);
+	return true;
 }
 
 /* Room for data coming in whose length is the answer; -1: none was given. */
@@ -279,8 +288,7 @@ long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6], struct vos_r
 	if (r)
 		goto out;
 	q.redirect_size = rd && s.redirect ? q.in.size - s.in : 0;
-	fill(d, &q, a, &s, back);
-	r = vos_req_run(&q, wait_of(op));
+	r = fill(d, &q, a, &s, back) ? vos_req_run(&q, wait_of(op)) : -ENOLINK;
 	if (r >= 0)
 		r = take_answer(op, &q, a, &s, back, r);
 	else if (r == VOS_REDIRECT)

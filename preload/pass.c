@@ -266,11 +266,12 @@ static uint64_t find_root(const struct vos_sent *s, int dom)
 {
 	for (int i = 0; i < VOS_MAX_PREFIXES && s->prefix[0]; i++) {
 		const struct vos_prefix_config *p = &vos_config.prefix[i];
+		uint64_t base;
 		long r;
 
 		if (p->to != dom || strcmp(p->path, s->prefix))
 			continue;
-		r = vos_domain_root(i);
+		r = vos_domain_root(i, &base);
 		return r < 0 ? VOS_ROOT_NONE : (uint64_t)r;
 	}
 	return VOS_ROOT_NONE;

@@ -135,7 +135,7 @@ bool vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
 		    !vos_current(w) || (!*rest && how & VOS_ROUTE_NOFOLLOW))
 			return false;
 		r->dom = (int)VOS_WORD_DOMAIN(w);
-		r->base = VOS_WORD_HANDLE(w) | (*rest ? 0 : VOS_BASE_SELF);
+		r->base = VOS_BASE_WORD(w) | (*rest ? 0 : VOS_BASE_SELF);
 		r->path = rest;
 		return true;
 	}
@@ -146,7 +146,7 @@ bool vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
 	rest += strspn(rest, "/");
 	r->dom = vos_cwd_domain;
 	r->prefix = vos_cwd_prefix;
-	r->base = VOS_BASE_CWD;
+	r->base = VOS_BASE_HERE(VOS_BASE_CWD, r->dom);
 	r->path = *rest ? rest : ".";
 	return true;
 }
@@ -195,14 +195,15 @@ bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, lon
 		w = vos_fd(fd);
 	if (w && (VOS_WORD_KIND(w) == VOS_FD_FILE || VOS_WORD_KIND(w) == VOS_FD_SOCKET) &&
 	    vos_current(w)) {
-		*result = vos_path_of(VOS_WORD_DOMAIN(w), VOS_WORD_HANDLE(w) | VOS_BASE_SELF,
+		*result = vos_path_of(VOS_WORD_DOMAIN(w), VOS_BASE_WORD(w) | VOS_BASE_SELF,
 				      prefix_of(VOS_WORD_DOMAIN(w)), name, sizeof(name));
 	} else {
 		p = vos_cwd_domain >= 0 ? own_proc(path) : NULL;
 		if (!p || strcmp(p, "cwd"))
 			return false;
-		*result = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_CWD, vos_cwd_prefix, name,
-				      sizeof(name));
+		*result = vos_path_of((unsigned)vos_cwd_domain,
+				      VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain), vos_cwd_prefix,
+				      name, sizeof(name));
 	}
 	if (*result < 0)
 		return true;

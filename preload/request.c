@@ -356,7 +356,22 @@ long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint
 	q.e->arg[1] = a1;
 	q.e->arg[2] = a2;
 	r = vos_req_run(&q, VOS_WAIT_RESTART);
-	if (r >= 0 && (op == VOS_OP_dup || op == VOS_OP_epoll_create))
+	if (r >= 0 && op == VOS_OP_epoll_create)
+		r = vos_req_handle(&q, r);
+	vos_req_end(&q);
+	return r;
+}
+
+long vos_req_about(uint64_t word, enum vos_op op)
+{
+	struct vos_req q;
+	long r = vos_req_begin_about(&q, word, op);
+
+	if (r)
+		return r;
+	q.e->arg[0] = VOS_WORD_HANDLE(word);
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	if (r >= 0 && op == VOS_OP_dup)
 		r = vos_req_handle(&q, r);
 	vos_req_end(&q);
 	return r;

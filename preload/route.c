@@ -52,6 +52,27 @@ static int find_prefix(const char *path, const char **rest)
 	return -1;
 }
 
+/* The path below prefix @p as the kernel's: it may be in the route's own buffer. */
+static long stay_here(struct vos_route *r, int p, const char *rest)
+{
+	const char *top = vos_config.prefix[p].path;
+	size_t n = strlen(top), m = strlen(rest);
+
+	if (n == 1) /* "/" */
+		n = 0;
+	if (n + 1 + m + 1 > sizeof(r->buf))
+		return -ENAMETOOLONG;
+	memmove(r->buf + n + 1, rest, m + 1);
+	memcpy(r->buf, top, n);
+	r->buf[n] = '/';
+	if (!m && n)
+		r->buf[n] = 0;
+	r->dom = VOS_TO_LOCAL;
+	r->dirfd = AT_FDCWD;
+	r->path = r->buf;
+	return 0;
+}
+
 static long go_prefix(struct vos_route *r, int p, const char *rest)
 {
 	long root;
@@ -63,16 +84,15 @@ static long go_prefix(struct vos_route *r, int p, const char *rest)
 	r->path = rest;
 	if (r->dom < 0)
 		return 0;
-	root = vos_domain_root(p);
+	root = vos_domain_root(p, &r->base);
 	if (root < 0) {
-		if (vos_config.unavailable_local && root != -EACCES && root != -ENOENT) {
-			r->dom = VOS_TO_LOCAL;
-			return 0;
-		}
+		if (vos_config.unavailable_local && root != -EACCES && root != -ENOENT)
+			return stay_here(r, p, rest);
 		/* A domain that cannot be reached is a disk that does not answer. */
-		return root == -ENOENT || root == -EACCES || root == -ENOTDIR ? root : -EIO;
+		return root == -ENOENT || root == -EACCES || root == -ENOTDIR || root == -ENOMEM
+			       ? root
+			       : -EIO;
 	}
-	r->base = VOS_BASE_ROOT((uint64_t)root);
 	return 0;
 }
 
@@ -349,7 +369,7 @@ static long route_remote_dir(struct vos_route *r, uint64_t word, const char *pat
 	if (strnlen(path, VOS_PATH_MAX) == VOS_PATH_MAX)
 		return -ENAMETOOLONG;
 	r->dom = (int)VOS_WORD_DOMAIN(word);
-	r->base = VOS_WORD_HANDLE(word) | (*path ? 0 : VOS_BASE_SELF);
+	r->base = VOS_BASE_WORD(word) | (*path ? 0 : VOS_BASE_SELF);
 	r->path = path;
 	return 0;
 }
@@ -376,7 +396,7 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 		if (vos_cwd_domain >= 0 && *path) {
 			r->dom = vos_cwd_domain;
 			r->prefix = vos_cwd_prefix;
-			r->base = VOS_BASE_CWD;
+			r->base = VOS_BASE_HERE(VOS_BASE_CWD, r->dom);
 			return 0;
 		}
 	} else {

@@ -97,8 +97,8 @@ void vos_fd_ours(int fd) HIDDEN;
 
 struct vos_domain {
 	struct vos_chan *_Atomic chan;	       /* NULL: not attached */
-	uint8_t inc;			       /* incarnation of chan */
-	uint32_t nroots;		       /* roots named so far in this incarnation */
+	_Atomic uint8_t inc;		       /* incarnation of chan */
+	_Atomic uint32_t nroots;	       /* roots named so far in this incarnation */
 	uint8_t root_prefix[VOS_MAX_PREFIXES]; /* prefix that each root belongs to */
 	uint64_t ticket[2];		       /* what our parent left for us; 0: nothing */
 };
@@ -110,8 +110,11 @@ extern struct vos_domain vos_domain[VOS_MAX_DOMAINS] HIDDEN;
 struct vos_chan *vos_domain_chan(unsigned dom, long *err) HIDDEN;
 /* After -ENOLINK: drop the channel, so that the next call attaches again. */
 void vos_domain_lost(unsigned dom, struct vos_chan *c) HIDDEN;
-/* Number of the root for prefix @p in its domain, named if need be; -errno. */
-long vos_domain_root(int p) HIDDEN;
+/*
+ * The root for prefix @p in its domain, named if need be: its number, and as a base of paths in
+ * *@base. -errno: -ENOLINK when the domain cannot be reached, or what it says of the root.
+ */
+long vos_domain_root(int p, uint64_t *base) HIDDEN;
 /* In a fork child: every channel was the parent's. */
 void vos_domain_forked(void) HIDDEN;
 
@@ -138,7 +141,7 @@ struct vos_req {
 	size_t redirect_size;	  /* room for a redirect at the end of in */
 };
 
-/* 0, or -errno: no channel, no lane. */
+/* 0, or -errno: -ENOLINK and -EACCES, no channel; -ENOMEM; -EAGAIN, no lane. */
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op) HIDDEN;
 /* Room in the program's / the service's area, at least @min and if possible @want bytes. */
 long vos_req_out(struct vos_req *q, size_t want, size_t min) HIDDEN;
@@ -191,14 +194,41 @@ void vos_req_end(struct vos_req *q) HIDDEN;
 
 /* A request without data; its answer is 0, or a handle if that is what the op makes. */
 long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint64_t a2) HIDDEN;
+/* Likewise, about the handle of @word, which comes first. */
+long vos_req_about(uint64_t word, enum vos_op op) HIDDEN;
 
 /* The errno for a descriptor whose service is gone: the word says what it was. */
 long vos_dead(uint64_t word, bool transfer) HIDDEN;
-/* Is the word of the present incarnation of its domain? */
+/*
+ * Is the word of the present incarnation of its domain? To be asked again once a request has begun,
+ * which may have attached anew: to the new client the handle is nothing, or something else.
+ */
 static inline bool vos_current(uint64_t w)
 {
-	return likely(vos_domain[VOS_WORD_DOMAIN(w)].inc == VOS_WORD_INC(w));
+	return likely(atomic_load_explicit(&vos_domain[VOS_WORD_DOMAIN(w)].inc,
+					   memory_order_relaxed) == VOS_WORD_INC(w));
 }
+/* vos_req_begin() about what @word stands for. */
+static inline long vos_req_begin_about(struct vos_req *q, uint64_t word, enum vos_op op)
+{
+	long r = vos_req_begin(q, VOS_WORD_DOMAIN(word), op);
+
+	if (likely(!r) && unlikely(!vos_current(word))) {
+		vos_req_end(q);
+		return -ENOLINK;
+	}
+	return r;
+}
+
+/*
+ * Bases as the library has them: those of the channel, and above a handle the incarnation that they
+ * belong to. vos_forward() checks it and takes it out.
+ */
+#define VOS_BASE_INC(base)	 ((uint8_t)((base) >> 48))
+#define VOS_BASE_OF(base, inc)	 ((uint64_t)(base) | (uint64_t)(inc) << 48)
+#define VOS_BASE_PLAIN(base)	 ((base) & ~(0xffull << 48))
+#define VOS_BASE_WORD(word)	 VOS_BASE_OF(VOS_WORD_HANDLE(word), VOS_WORD_INC(word))
+#define VOS_BASE_HERE(base, dom) VOS_BASE_OF(base, vos_domain[dom].inc)
 
 /* --- marshalling by the table: forward.c ---------------------------------------------------- */
 

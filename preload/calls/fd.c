@@ -22,8 +22,7 @@ static void forget(uint64_t word)
 		break;
 	default:
 		if (vos_current(word))
-			vos_req_simple(VOS_WORD_DOMAIN(word), VOS_OP_close, VOS_WORD_HANDLE(word),
-				       0, 0);
+			vos_req_about(word, VOS_OP_close);
 	}
 }
 
@@ -110,7 +109,7 @@ static uint64_t dup_word(uint64_t w, long *err)
 	if (!vos_current(w)) { /* dead: so is its copy */
 		return w;
 	}
-	h = vos_req_simple(VOS_WORD_DOMAIN(w), VOS_OP_dup, VOS_WORD_HANDLE(w), 0, 0);
+	h = vos_req_about(w, VOS_OP_dup);
 	if (h < 0) {
 		*err = h == -ENOLINK ? vos_dead(w, false) : h;
 		return 0;

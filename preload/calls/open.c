@@ -20,14 +20,13 @@ static long open_remote(const struct vos_route *r, const struct open_how *how,
 	const uint64_t a[6] = {
 		r->base, (uint64_t)r->path, how->flags, how->mode, how->resolve, 0
 	};
-	uint8_t inc;
 	long h;
 
 	h = vos_forward(VOS_OP_openat, (unsigned)r->dom, a, rd);
 	if (h < 0)
 		return h == -ENOLINK ? -EIO : h;
-	inc = vos_domain[r->dom].inc;
-	return vos_fd_install(VOS_WORD(h, r->dom, VOS_FD_FILE, inc), 0, how->flags & O_CLOEXEC);
+	return vos_fd_install(VOS_WORD(h, r->dom, VOS_FD_FILE, VOS_BASE_INC(r->base)), 0,
+			      how->flags & O_CLOEXEC);
 }
 
 /* @v2: the program's own openat2, whose resolve rules do not go past a redirect. */

@@ -59,14 +59,10 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int6
 		  struct vos_waits how, size_t *asked)
 {
 	struct vos_req q;
-	long r = vos_req_begin(&q, VOS_WORD_DOMAIN(word), out ? VOS_OP_write : VOS_OP_read);
+	long r = vos_req_begin_about(&q, word, out ? VOS_OP_write : VOS_OP_read);
 
 	if (unlikely(r))
 		return r;
-	if (unlikely(!vos_current(word))) { /* it died, and this is the next one's channel */
-		vos_req_end(&q);
-		return -ENOLINK;
-	}
 	r = out ? vos_req_out(&q, len, 1) : vos_req_room(&q, 1, &len, 1);
 	if (unlikely(r))
 		goto end;

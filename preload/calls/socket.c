@@ -29,15 +29,9 @@ long vos_begin_fd(struct vos_req *q, uint64_t word, enum vos_op op)
 
 	if (unlikely(!vos_current(word)))
 		return -ENOLINK;
-	r = vos_req_begin(q, VOS_WORD_DOMAIN(word), op);
+	r = vos_req_begin_about(q, word, op);
 	if (unlikely(r))
 		return r == -EAGAIN || r == -ENOMEM ? -ENOBUFS : -ENOLINK;
-	/* The channel may be a new one, where the handle would be somebody else's. Its incarnation
-	 * was set before the channel could be seen. */
-	if (unlikely(!vos_current(word))) {
-		vos_req_end(q);
-		return -ENOLINK;
-	}
 	q->e->arg[0] = VOS_WORD_HANDLE(word);
 	return 0;
 }
