@@ -28,7 +28,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=
 unset LD_PRELOAD VIRTUOS_CONFIG TMOUT
 
 packages=(
-	gcc libc6-dev meson ninja-build pkg-config libinih-dev libcap-dev libseccomp-dev
+	gcc libc6-dev meson ninja-build pkg-config libinih-dev libaio-dev libcap-dev libseccomp-dev
 	iproute2 util-linux mount procps e2fsprogs
 	nginx-light redis-server redis-tools sqlite3 curl
 )

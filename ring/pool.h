@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Blocks of an area's pool, in three sizes. The program's private matter: the service never looks
- * at who holds what.
+ * at who holds what. They begin at pages and have whole pages, as O_DIRECT wants them; lanes' small
+ * blocks are large enough for the transfers that their alignment is good enough for.
  *
  *   who			writes				when
  *   any thread, handler	free: bit 1 -> 0		takes a block (compare and exchange)

@@ -7,6 +7,7 @@
  *   then	call_finish		the answer goes into the entry, the thread is woken
  *	or	park_add		it would block: call_retry runs it again when it may not
  *	or	pool_add		it blocks: a thread of the pool runs it
+ *	or	nothing			it is in flight: aio_reap finds it when the disk is done
  *
  * What a program sends is checked here and nowhere else: numbers of handles, blocks and ops, and
  * strings that end. An argument that no honest library sends ends the client.
@@ -360,7 +361,8 @@ static long drive_call(struct call *c)
 	if (c->desc->run == VOS_RUN_BLOCK || c->desc->run == VOS_RUN_PATH)
 		call_may_block(c);
 	r = call_run(c);
-	call_blocked(c);
+	if (r != CALL_FLYING)
+		call_blocked(c);
 	return r;
 }
 
@@ -383,6 +385,8 @@ void call_settle_elsewhere(struct call *c, long r)
 		c->in_pool = true;
 		r = call_run(c);
 	}
+	if (r == CALL_FLYING)
+		return;
 	if (r == CALL_PARK || r == CALL_AGAIN) {
 		pool_left(c);
 		if (!engine_post(c->client->engine, retry_mail, c))
@@ -396,7 +400,7 @@ void call_settle_elsewhere(struct call *c, long r)
 	call_finish(c, r);
 }
 
-static void settle(struct call *c, long r)
+void call_settle(struct call *c, long r)
 {
 	if (__builtin_expect(!driving, 0)) {
 		call_settle_elsewhere(c, r);
@@ -409,6 +413,8 @@ static void settle(struct call *c, long r)
 	case CALL_POOL:
 		call_hold(c);
 		pool_add(c);
+		break;
+	case CALL_FLYING:
 		break;
 	case CALL_BREAK:
 		client_break(c->client, c->desc->name);
@@ -428,7 +434,7 @@ void call_retry(struct call *c)
 		if (!r)
 			r = drive_call(c);
 	}
-	settle(c, r);
+	call_settle(c, r);
 }
 
 static void complete(struct lane *l, uint32_t slot, long result);
@@ -467,6 +473,7 @@ static void call_free(struct call *c)
 	c->watch = c->own_watch = NULL;
 	c->deadline = c->done = 0;
 	c->step = 0;
+	c->aio = 0;
 	c->tid = 0;
 	c->ident = NULL;
 	c->job.next = e->free_calls.next; /* first out next: it is in the cache */
@@ -499,7 +506,7 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 	e->client_cpu = c->cpu;
 	if (c->op >= VOS_NOPS) {
 		c->desc = &vos_ops[VOS_OP_nop];
-		settle(c, CALL_BREAK);
+		call_settle(c, CALL_BREAK);
 		return;
 	}
 	c->desc = &vos_ops[c->op];
@@ -508,7 +515,7 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 		r = ident_assume(c->client->ident, c->client->umask);
 	if (!r)
 		r = drive_call(c);
-	settle(c, r);
+	call_settle(c, r);
 }
 
 /* --- the end -------------------------------------------------------------------------------- */
@@ -599,6 +606,8 @@ void call_finish(struct call *c, long result)
 {
 	if (c->nsmall)
 		answer_small(c, result);
+	if (__builtin_expect(c->taken, 0))
+		aio_give_back(c, result);
 	complete(c->lane, c->slot, result);
 	if (c->held)
 		forget(c);

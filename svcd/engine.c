@@ -204,6 +204,9 @@ static void dispatch(struct engine *e, struct epoll_event ev)
 	case SOURCE_PROCESS:
 		client_drop(list_entry(s, struct client, process));
 		break;
+	case SOURCE_AIO:
+		aio_event(e);
+		break;
 	case SOURCE_WATCH:
 		park_event(list_entry(s, struct watch, source), ev.events);
 		break;
@@ -362,6 +365,8 @@ void engine_drive(struct engine *e)
 		read_mail(e);
 	while (driving) {
 		e->turn++;
+		if (aio_flying(e) && aio_reap(e))
+			quiet = 0;
 		if (poll_lanes(e)) {
 			quiet = 0;
 			if (driving && ++worked >= (e->nparked ? LOOK_PARKED : LOOK_EVERY)) {

@@ -35,7 +35,8 @@ static const int for_ops[] = {
 	SYS(openat), SYS(openat2), SYS(close), SYS(dup3), SYS(fchdir),
 	/* data */
 	SYS(read), SYS(write), SYS(pread64), SYS(pwrite64), SYS(preadv2), SYS(pwritev2),
-	SYS(copy_file_range), SYS(sendfile), SYS(io_submit), SYS(io_getevents),
+	SYS(copy_file_range), SYS(sendfile), SYS(io_setup), SYS(io_submit), SYS(io_getevents),
+	SYS(eventfd2),
 	/* sockets */
 	SYS(connect), SYS(accept4), SYS(sendto), SYS(recvfrom), SYS(sendmsg), SYS(recvmsg),
 	SYS(getsockname), SYS(getpeername),

@@ -320,7 +320,8 @@ static _Atomic int stopped;
 /* By a driver, between two calls; it does not come back. */
 static void stop_driver(struct engine *e, void *arg)
 {
-	(void)e, (void)arg;
+	(void)arg;
+	aio_drain(e, DRAIN_MS);
 	atomic_fetch_add(&stopped, 1);
 	for (;;)
 		pause();

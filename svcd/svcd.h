@@ -57,7 +57,7 @@ extern struct options opt;
 
 /* --- what epoll reports: every source starts with its type ------------------------------------ */
 
-enum source_type { SOURCE_MAILBOX, SOURCE_CLIENT, SOURCE_PROCESS, SOURCE_WATCH };
+enum source_type { SOURCE_MAILBOX, SOURCE_CLIENT, SOURCE_PROCESS, SOURCE_WATCH, SOURCE_AIO };
 
 struct source {
 	enum source_type type;
@@ -152,6 +152,7 @@ enum ofd_kind { OFD_UNKNOWN, OFD_FILE, OFD_SOCKET, OFD_EPOLL, OFD_OTHER };
 struct description {
 	_Atomic int refs;
 	_Atomic bool nonblock; /* the program's O_NONBLOCK; sockets and pipes here always have it */
+	_Atomic int flags;     /* O_DIRECT and O_APPEND, of a file; see aio.c */
 	_Atomic int64_t timeout[2]; /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	_Atomic bool sent;	    /* there has been a token for it; token.c */
 	struct list tokens;	    /* under the lock of tokens */
@@ -166,6 +167,7 @@ struct ofd {
 	_Atomic bool path;	    /* O_PATH */
 	bool no_nowait;		    /* the file system knows no RWF_NOWAIT */
 	_Atomic uint8_t warm;	    /* see calls/rw.c */
+	_Atomic bool no_aio;	    /* its file system always waits; aio.c */
 	struct watch *watches;	    /* one per engine that has parked a call on it; under lock */
 	pthread_mutex_t lock;
 };
@@ -283,10 +285,11 @@ extern _Atomic int client_count;
 /* --- calls (call.c) ------------------------------------------------------------------------- */
 
 /* What a svcd_call_ function may return besides a result. */
-#define CALL_PARK  (-5000L) /* retry when the watch set with call_park_on() says so */
-#define CALL_POOL  (-5001L) /* run again by a thread of the pool */
-#define CALL_BREAK (-5002L) /* the request makes no sense: throw the client out */
-#define CALL_AGAIN (-5003L) /* run again by the driver */
+#define CALL_PARK   (-5000L) /* retry when the watch set with call_park_on() says so */
+#define CALL_POOL   (-5001L) /* run again by a thread of the pool */
+#define CALL_BREAK  (-5002L) /* the request makes no sense: throw the client out */
+#define CALL_AGAIN  (-5003L) /* run again by the driver */
+#define CALL_FLYING (-5004L) /* in flight: not to be touched any more; see aio.c */
 
 enum call_state { CALL_RUNNING, CALL_IS_PARKED, CALL_QUEUED, CALL_IN_POOL };
 
@@ -327,6 +330,10 @@ struct call {
 	int step;
 	int opened; /* chdir: what comes after it has been opened */
 	uint32_t opened_root;
+	/* in flight */
+	_Atomic int aio;
+	long aio_result;
+	size_t taken; /* how far it has moved the file's position */
 	/* pool */
 	struct list job;
 	_Atomic int tid;
@@ -344,6 +351,8 @@ void call_may_block(struct call *);
 /* After it. False: what follows is the driver's and we are not; CALL_AGAIN lets it go on. */
 bool call_blocked(struct call *);
 void call_finish(struct call *, long result);
+/* By the driver: do what a result of call_run() says. */
+void call_settle(struct call *, long result);
 /* A driver that takes over from one with the thread id @tid, which is stuck in the call. */
 void call_adopt(struct call *, int tid);
 /* Keep what the call refers to alive beyond the driver's turn. */
@@ -407,6 +416,13 @@ struct engine {
 	uint8_t client_cpu; /* of the last call */
 	uint8_t cpu;	    /* ours, as of the last look */
 
+	/* aio.c */
+	struct source aio_source;
+	int aio_fd;
+	struct io_context *aio; /* NULL: not needed yet, or not to be had */
+	bool aio_failed;
+	_Atomic uint32_t flying; /* submitted and not reaped; by a driver that lost us, too */
+
 	pthread_mutex_t mail_lock;
 	struct list mail;   /* struct mail */
 	struct list graves; /* watches to be freed */
@@ -450,6 +466,20 @@ void pool_adopt(struct call *, int tid);
 /* Driver: make the call in a slot return. If it is parked: here it is, finish it. */
 struct call *pool_interrupt(struct lane *, uint32_t slot);
 bool pool_interrupt_again(void); /* watchdog; true while there is somebody to interrupt */
+
+/* --- O_DIRECT (aio.c) ----------------------------------------------------------------------- */
+
+/* read and write of a file that is O_DIRECT, for svcd_call_ functions. */
+long aio_transfer(struct call *, bool out);
+void aio_give_back(struct call *, long result);
+bool aio_reap(struct engine *);
+void aio_event(struct engine *);
+void aio_drain(struct engine *, int ms);
+
+static inline bool aio_flying(const struct engine *e)
+{
+	return atomic_load_explicit(&e->flying, memory_order_relaxed);
+}
 
 /* --- paths (walk.c) ------------------------------------------------------------------------- */
 

@@ -59,6 +59,7 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int6
 		  struct vos_waits how, size_t *asked)
 {
 	struct vos_req q;
+	size_t all = len;
 	long r = vos_req_begin_about(&q, word, out ? VOS_OP_write : VOS_OP_read);
 
 	if (unlikely(r))
@@ -76,6 +77,7 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int6
 	q.e->arg[2] = len;
 	q.e->arg[3] = (uint64_t)off;
 	q.e->arg[4] = (uint64_t)flags;
+	q.e->arg[5] = all - len;
 	if (out)
 		gather(v, vos_req_out_ptr(&q), len);
 	r = vos_req_run_as(&q, how);

@@ -76,6 +76,7 @@ static long set_flags(struct ofd *o, int flags)
 	if (fcntl(o->fd, F_SETFL, always_nonblock ? flags | O_NONBLOCK : flags))
 		return -errno;
 	o->desc->nonblock = flags & O_NONBLOCK;
+	o->desc->flags = flags & (O_DIRECT | O_APPEND);
 	return 0;
 }
 

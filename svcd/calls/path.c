@@ -179,8 +179,10 @@ static long add_opened(struct call *c, int fd, uint64_t flags, uint32_t root)
 {
 	struct ofd *o = ofd_new(fd, flags & O_PATH ? OFD_FILE : OFD_UNKNOWN, flags & O_NONBLOCK);
 
-	if (o)
+	if (o) {
+		o->desc->flags = (int)flags & (O_DIRECT | O_APPEND);
 		return handle_add(c->client, o, root);
+	}
 	close(fd);
 	return -ENOMEM;
 }

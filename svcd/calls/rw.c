@@ -4,7 +4,8 @@
  *
  * Files are read with RWF_NOWAIT first: what is in the page cache comes at once, the rest is the
  * pool's. That takes a vector, which costs a fifth of a small read, so a file that has been in the
- * cache so many times in a row is just read, and asked about now and then. Sockets, pipes and the
+ * cache so many times in a row is just read, and asked about now and then. What is O_DIRECT goes
+ * its own way (aio.c). Sockets, pipes and the
  * like are non-blocking here and park. A blocking write to them goes on until all is written, as
  * the kernel's would; c->done counts across retries.
  */
@@ -157,11 +158,17 @@ static long read_other(struct call *c)
 	return r == -EAGAIN ? would_block(c, EPOLLIN, 0, c->a[4] & (RWF_NOWAIT | VOS_RWF_MORE)) : r;
 }
 
+static bool direct(const struct ofd *o)
+{
+	return __builtin_expect(
+		atomic_load_explicit(&o->desc->flags, memory_order_relaxed) & O_DIRECT, 0);
+}
+
 long svcd_call_read(struct call *c)
 {
 	switch (ofd_kind(c->ofd[0])) {
 	case OFD_FILE:
-		return read_file(c);
+		return direct(c->ofd[0]) ? aio_transfer(c, false) : read_file(c);
 	case OFD_SOCKET:
 		if (c->a[3] >= 0)
 			return -ESPIPE;
@@ -239,7 +246,7 @@ long svcd_call_write(struct call *c)
 {
 	switch (ofd_kind(c->ofd[0])) {
 	case OFD_FILE:
-		return write_file(c);
+		return direct(c->ofd[0]) ? aio_transfer(c, true) : write_file(c);
 	case OFD_SOCKET:
 		if (c->a[3] >= 0)
 			return -ESPIPE;

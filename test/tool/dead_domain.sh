@@ -131,6 +131,7 @@ for name in net storage; do
 	while read -r line <&6; do
 		echo "$line"
 		[ "$line" = waiting ] || continue
+		wait "${svcd_pid[$name]}" 2>/dev/null || true
 		domains_alive || true
 		echo go >&7
 	done

@@ -41,11 +41,12 @@ static unsigned take_all(struct vos_pool *p, uint32_t want, uint32_t min, struct
 	return n;
 }
 
-/* No two blocks overlap, and all lie inside the pool. */
+/* No two blocks overlap, all lie inside the pool, and are of whole pages. */
 static void apart(const struct vos_block *b, unsigned n, uint32_t off, uint32_t size)
 {
 	for (unsigned i = 0; i < n; i++) {
 		CHECK(b[i].off >= off && b[i].off + b[i].size <= off + size);
+		CHECK(b[i].off % VOS_PAGE == 0 && b[i].size % VOS_PAGE == 0);
 		for (unsigned k = 0; k < i; k++)
 			CHECK(b[i].off + b[i].size <= b[k].off || b[k].off + b[k].size <= b[i].off);
 	}
