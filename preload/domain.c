@@ -95,6 +95,17 @@ static struct vos_chan *new_chan(void)
 	return p < 0 && p > -4096 ? NULL : (struct vos_chan *)p;
 }
 
+/* What somebody else wants on the user's terminal. */
+static void make_printable(char *text, size_t size)
+{
+	size_t n = strnlen(text, size - 1);
+
+	text[n] = 0;
+	for (size_t i = 0; i < n; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = '?';
+}
+
 static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2])
 {
 	struct vos_hello h = { .magic = VOS_MAGIC,
@@ -112,7 +123,7 @@ static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2]
 		return -EPROTONOSUPPORT;
 	r = c->transport->attach(c, where, d->name, &h, &w);
 	if (r && w.error && r != -ESTALE) {
-		w.text[sizeof(w.text) - 1] = 0;
+		make_printable(w.text, sizeof(w.text));
 		vos_say("domain ", d->name, " refuses us: ", w.text, NULL);
 	}
 	return r;
@@ -251,6 +262,16 @@ long vos_domain_root(int p, uint64_t *base)
 	return r;
 }
 
+void vos_domain_forget_wake_fd(struct vos_lane *l)
+{
+	int fd = l->wake_fd;
+
+	if (fd < 0)
+		return;
+	l->wake_fd = -1;
+	vos_chan_close_fd(fd);
+}
+
 void vos_domain_forked(void)
 {
 	pid = 0;
@@ -265,7 +286,6 @@ void vos_domain_forked(void)
 			continue;
 		c->transport->close(c);
 		for (uint32_t l = 0; l < c->nlanes; l++)
-			if (c->lane[l].wake_fd >= 0)
-				vos_chan_close_fd(c->lane[l].wake_fd);
+			vos_domain_forget_wake_fd(&c->lane[l]);
 	}
 }

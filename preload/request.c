@@ -19,6 +19,9 @@ static long find_lane(unsigned dom, struct vos_chan *c)
 
 	if (!l)
 		return -EAGAIN;
+	/* Of a channel that has died: only its thread knows that it is not in use. */
+	if (mine[dom].l && !mine[dom].l->depth)
+		vos_domain_forget_wake_fd(mine[dom].l);
 	mine[dom].l = l;
 	mine[dom].c = c;
 	return 0;

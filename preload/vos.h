@@ -115,6 +115,8 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c) HIDDEN;
  * *@base. -errno: -ENOLINK when the domain cannot be reached, or what it says of the root.
  */
 long vos_domain_root(int p, uint64_t *base) HIDDEN;
+/* Close the wake descriptor of a lane that nobody waits on any more. */
+void vos_domain_forget_wake_fd(struct vos_lane *l) HIDDEN;
 /* In a fork child: every channel was the parent's. */
 void vos_domain_forked(void) HIDDEN;
 

@@ -93,7 +93,8 @@ struct vos_redirect {
 /*
  * References in arguments.
  *
- * A block: offset from the start of the area (which area follows from the call) and length.
+ * A block: offset from the start of the area (which area follows from the call), a multiple of
+ * VOS_ALIGNMENT, and length.
  * A handle: index and generation of an open description in this client's table in the service.
  * A base of a path: a handle, or one of the client's roots, or its working directory there.
  */
@@ -101,6 +102,7 @@ struct vos_redirect {
 #define VOS_REF_OFF(ref)  ((uint32_t)(ref))
 #define VOS_REF_LEN(ref)  ((uint32_t)((ref) >> 32))
 #define VOS_REF_NULL	  (~0ull) /* the program's pointer was NULL */
+#define VOS_ALIGNMENT	  8u
 
 #define VOS_HANDLE_IDX_BITS  24
 #define VOS_HANDLE_GEN_BITS  24

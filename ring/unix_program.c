@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -91,13 +92,17 @@ int vos_unix_attach(struct vos_chan *c, int memory, const char *path, struct vos
 	if (sock < 0)
 		return sock;
 	r = exchange(sock, memory, h, w);
+	if (!r && memory >= 0) {
+		/* Acquire: the service wrote the guard before it answered. */
+		c->guard = atomic_load(&c->sh->guard);
+		if (!c->guard || c->guard & FUTEX_OWNER_DIED) /* and has died since */
+			r = -ECONNRESET;
+	}
 	if (r || memory < 0) {
 		vos_raw1(SYS_close, sock);
 		return r;
 	}
 	c->bell = vos_chan_hide_fd(sock);
-	/* Acquire: the service wrote the guard before it answered. */
-	c->guard = atomic_load(&c->sh->guard);
 	c->session[0] = w->session[0];
 	c->session[1] = w->session[1];
 	return 0;

@@ -67,7 +67,7 @@ static bool in_data(uint64_t ref, size_t start, size_t end, uint32_t *len)
 	uint32_t off = VOS_REF_OFF(ref);
 
 	*len = VOS_REF_LEN(ref);
-	return off >= start && off <= end && *len <= end - off;
+	return off >= start && off <= end && *len <= end - off && off % VOS_ALIGNMENT == 0;
 }
 
 void *call_in_block(struct client *cl, uint64_t ref, uint32_t *len)

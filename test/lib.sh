@@ -73,6 +73,26 @@ summary() {
 	[ "$failed" = 0 ]
 }
 
+# Prints nothing unless it fails.
+quietly() {
+	local log rc=0
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 || rc=$?
+	[ $rc = 0 ] || cat "$log"
+	rm -f "$log"
+	return $rc
+}
+
+# A build with SANITIZERS in DIR, of no more than TARGETs.
+sanitized_build() { # DIR SANITIZERS TARGET...
+	local dir=$1 sanitizers=$2
+	shift 2
+	[ -e "$dir/build.ninja" ] || quietly meson setup "$dir" "$top" \
+		-Db_sanitize="$sanitizers" -Db_lundef=false || return
+	# First what meson knows of the targets, in case it was made for another tree.
+	quietly ninja -C "$dir" build.ninja && quietly meson compile -C "$dir" "$@"
+}
+
 wanted() {
 	[ -z "$only" ] || [[ $1 =~ $only ]]
 }

@@ -7,7 +7,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$top/build}
 size=normal
 modes="native local forwarded"
-stages="format unit model behaviour programs tools"
+stages="format unit model behaviour programs tools hostile"
 install=yes
 compile=yes
 keep=
@@ -60,14 +60,6 @@ install_missing() {
 		tail -n 30 "$work/apt.log"
 		die "packages cannot be installed: ${missing[*]}"
 	fi
-}
-
-# Prints nothing unless it fails.
-quietly() {
-	"$@" >"$work/quiet.log" 2>&1 || {
-		cat "$work/quiet.log"
-		return 1
-	}
 }
 
 build_all() {
@@ -131,6 +123,23 @@ stage_tools() {
 		[ -e "$t" ] && simple_test "tool/$(basename "$t" .sh)" 120 bash "$t" "$build"
 	done
 	return 0
+}
+
+# Each side of a channel, hostile, against the other one built with sanitizers.
+stage_hostile() {
+	local seconds=24 wait=yes
+	wanted hostile/clients || wanted hostile/service || return 0
+	[ $size = full ] && seconds=200
+	[ $size = quick ] && seconds=4 wait=no
+	if ! sanitized_build "$build/asan" address,undefined svcd:executable virtuos:shared_library \
+		svcd_honest svcd_hostile service_hostile program; then
+		fail hostile "the build with sanitizers fails"
+		return
+	fi
+	simple_test hostile/clients $((seconds + 180)) \
+		bash "$top/test/fuzz/clients.sh" "$build/asan" $seconds
+	simple_test hostile/service $((seconds + 60)) \
+		env WAIT=$wait bash "$top/test/fuzz/service.sh" "$build/asan" $seconds
 }
 
 users_of() { # FILE

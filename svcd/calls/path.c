@@ -359,7 +359,7 @@ long svcd_call_getcwd(struct call *c)
 	if (c->raw[0] & VOS_BASE_CWD && (at[0] != '/' || deleted(fd)))
 		return -ENOENT;
 	n = (long)strlen(tail) + 1;
-	if (n > c->a[2])
+	if (n > (long)c->len[1])
 		return -ERANGE;
 	memcpy((char *)c->a[1], tail, (size_t)n);
 	return n;

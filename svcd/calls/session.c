@@ -70,8 +70,11 @@ long svcd_call_ticket(struct call *c)
 	const uint64_t *keep = c->raw[2] == VOS_REF_NULL ? NULL : (const uint64_t *)c->a[2];
 	uint64_t id[2];
 	bool own = c->a[1] & VOS_TICKET_OWN;
-	long r = ticket_make(cl, keep, c->len[2] / sizeof(*keep), own, id);
+	long r;
 
+	if (!c->a[0])
+		return CALL_BREAK;
+	r = ticket_make(cl, keep, c->len[2] / sizeof(*keep), own, id);
 	if (r)
 		return r;
 	if (own)

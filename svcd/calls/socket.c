@@ -310,7 +310,10 @@ long svcd_call_setsockopt(struct call *c)
 		return -EOPNOTSUPP;
 	if (!allowed_level(level))
 		return -ENOPROTOOPT;
-	memcpy(value, (const void *)c->a[3], n);
+	if (!c->a[3] && c->raw[4])
+		return -EFAULT;
+	if (n)
+		memcpy(value, (const void *)c->a[3], n);
 	if (level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF))
 		return attach_filter(c->ofd[0], name, value, n);
 	if (setsockopt(c->ofd[0]->fd, level, name, value, n))
@@ -333,10 +336,12 @@ long svcd_call_getsockopt(struct call *c)
 	if (!allowed_level(level))
 		return -ENOPROTOOPT;
 	/* Some options read the buffer first. */
-	memcpy(value, (const void *)c->a[3], n);
+	if (n)
+		memcpy(value, (const void *)c->a[3], n);
 	if (getsockopt(c->ofd[0]->fd, level, name, value, &n))
 		return -errno;
-	memcpy((void *)c->a[3], value, n < c->len[3] ? n : c->len[3]);
+	if (c->len[3])
+		memcpy((void *)c->a[3], value, n < c->len[3] ? n : c->len[3]);
 	return n;
 }
 

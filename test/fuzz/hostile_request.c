@@ -39,6 +39,12 @@ static const char *const paths[] = {
 	"f0/x",
 };
 
+/* As svcd sees them: what clients.sh has made below /hostile. */
+static const char *const roots[] = {
+	"/hostile", "/hostile", "/hostile",    "/hostile", "/hostile",	    "/hostile/d",
+	"/",	    "/none",	"/hostile/f0", "hostile",  "/hostile/loop", "/hostile/out",
+};
+
 static const uint64_t numbers[] = {
 	0, 1, 2, 3, 4, 8, 64, 511, 512, 4095, 4096, 65535, 65536, 0x7fffffff, 0x80000000,
 	0xffffffff, 1ull << 40, INT64_MAX, 1ull << 63, UINT64_MAX, UINT64_MAX - 1,
@@ -69,7 +75,7 @@ static uint64_t handle(struct session *s)
 {
 	if (wild(s))
 		return below(2) ? random_bits() : VOS_HANDLE(below(64), below(4));
-	return s->handle[below(64)];
+	return s->handle[below(HANDLES)];
 }
 
 static uint64_t base(struct session *s)
@@ -129,9 +135,9 @@ static uint64_t block(struct session *s, const struct vos_lane *l, bool out, boo
 	}
 }
 
-static void fill_string(struct session *s, uint8_t *p, uint32_t len, bool absolute)
+static void fill_string(struct session *s, uint8_t *p, uint32_t len, bool root)
 {
-	const char *path = PICK(paths);
+	const char *path = root ? PICK(roots) : PICK(paths);
 
 	if (!len)
 		return;
@@ -141,10 +147,8 @@ static void fill_string(struct session *s, uint8_t *p, uint32_t len, bool absolu
 		return;
 	}
 	p[0] = 0;
-	if (absolute && len > 1)
-		strcpy((char *)p, "/");
-	if (strlen(path) + 2 < len)
-		strcat((char *)p, path);
+	if (strlen(path) < len)
+		strcpy((char *)p, path);
 }
 
 /* Structures of the calls that take some: addresses, poll sets, messages. */
@@ -275,6 +279,18 @@ static uint64_t argument(struct session *s, const struct vos_lane *l, uint16_t o
 	}
 }
 
+void request_for(struct session *s, const struct vos_lane *l, struct vos_entry *e, uint16_t op)
+{
+	uint8_t *p;
+	uint32_t len;
+
+	e->op = op;
+	e->cpu = (uint8_t)random_bits();
+	e->result = (int64_t)block(s, l, false, false, &p, &len);
+	for (int i = 0; i < 6; i++)
+		e->arg[i] = op < VOS_NOPS ? argument(s, l, op, i) : random_bits();
+}
+
 void random_request(struct session *s, const struct vos_lane *l, struct vos_entry *e)
 {
 	/* Those that others start from come often. */
@@ -283,16 +299,9 @@ void random_request(struct session *s, const struct vos_lane *l, struct vos_entr
 		VOS_OP_socket,	VOS_OP_epoll_create, VOS_OP_bind,   VOS_OP_listen,
 		VOS_OP_connect, VOS_OP_accept,	     VOS_OP_dup,
 	};
-	uint16_t op = below(3) ? (uint16_t)below(VOS_NOPS) : PICK(starters);
-	uint8_t *p;
-	uint32_t len;
 
-	e->op = op;
-	e->cpu = (uint8_t)random_bits();
-	e->result = (int64_t)block(s, l, false, false, &p, &len);
-	for (int i = 0; i < 6; i++)
-		e->arg[i] = argument(s, l, op, i);
-	if (op == VOS_OP_claim && !wild(s)) {
+	request_for(s, l, e, below(3) ? (uint16_t)below(VOS_NOPS) : PICK(starters));
+	if (e->op == VOS_OP_claim && !wild(s)) {
 		int i = (int)below(4);
 
 		e->arg[0] = s->token[i][0];
@@ -335,6 +344,6 @@ void note_answer(struct session *s, const struct vos_entry *e)
 	case VOS_OP_claim:
 	case VOS_OP_epoll_create:
 		if (result >= 0)
-			s->handle[below(64)] = (uint64_t)result;
+			s->handle[below(HANDLES)] = (uint64_t)result;
 	}
 }
