@@ -162,6 +162,7 @@ static struct vos_chan *attach(unsigned dom, long *err)
 	d->ticket[0] = d->ticket[1] = 0;
 	if (!have_ticket)
 		next_incarnation(d);
+	c->incarnation = d->inc;
 	/* Release: incarnation and roots first. Pairs with the load in vos_req_begin(). */
 	atomic_store_explicit(&d->chan, c, memory_order_release);
 	return c;
@@ -211,16 +212,30 @@ static bool find_root(struct vos_domain *d, int p, long *root, uint64_t *base)
 	return false;
 }
 
+/* The roots of a channel are the domain's for as long as the channel is. */
+static long note_root(struct vos_domain *d, const struct vos_chan *c, long r, int p)
+{
+	uint64_t mask;
+
+	lock(&attaching, &mask);
+	if (d->chan == c) {
+		d->root_prefix[r] = (uint8_t)p;
+		d->nroots = (uint32_t)r + 1;
+	} else {
+		r = -ENOLINK;
+	}
+	unlock(&attaching, &mask);
+	return r;
+}
+
 static long name_root(const char *path, struct vos_domain *d, unsigned dom, int p)
 {
 	size_t n = strlen(path) + 1;
 	struct vos_req q;
 	long r = vos_req_begin(&q, dom, VOS_OP_root);
-	uint8_t inc;
 
 	if (r)
 		return r;
-	inc = d->inc;
 	r = vos_req_out(&q, n, n);
 	if (!r) {
 		memcpy(vos_req_out_ptr(&q), path, n);
@@ -229,13 +244,9 @@ static long name_root(const char *path, struct vos_domain *d, unsigned dom, int 
 	}
 	if (r >= VOS_MAX_PREFIXES)
 		r = vos_req_breach(&q);
+	if (r >= 0)
+		r = note_root(d, q.c, r, p);
 	vos_req_end(&q);
-	if (r >= 0 && d->inc != inc)
-		r = -ENOLINK;
-	if (r >= 0) {
-		d->root_prefix[r] = (uint8_t)p;
-		d->nroots = (uint32_t)r + 1;
-	}
 	return r;
 }
 
@@ -270,6 +281,15 @@ void vos_domain_forget_wake_fd(struct vos_lane *l)
 		return;
 	l->wake_fd = -1;
 	vos_chan_close_fd(fd);
+}
+
+int vos_domain_prefix(unsigned dom, uint8_t inc, uint64_t root)
+{
+	struct vos_domain *d = &vos_domain[dom];
+	int p = root < d->nroots ? d->root_prefix[root] : -1;
+
+	/* Last: those of the next incarnation are noted after it has begun. */
+	return d->inc == inc ? p : -1;
 }
 
 void vos_domain_forked(void)

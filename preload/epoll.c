@@ -277,11 +277,11 @@ void vos_epoll_closed(uint64_t word)
 	/* Until refs is 0 nobody else gets this record; whoever still looks sees another gen. */
 	e->gen++;
 	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) {
-		uint64_t h = vos_epoll_companion(e, d);
+		uint64_t c = vos_epoll_companion(e, d);
 
 		e->companion[d] = 0;
-		if (h)
-			vos_req_simple(d, VOS_OP_close, h, 0, 0);
+		if (c)
+			vos_req_about(c, VOS_OP_close);
 	}
 	clear_members(e);
 	e->refs = 0;
@@ -377,10 +377,10 @@ uint64_t vos_epoll_companion(struct vos_epoll *e, unsigned d)
 {
 	uint64_t c = atomic_load(&e->companion[d]);
 
-	return c && VOS_WORD_INC(c) == vos_domain[d].inc ? c & VOS_HANDLE_MASK : 0;
+	return c && vos_current(c) ? c : 0;
 }
 
-uint64_t vos_epoll_handle(uint64_t word, unsigned d)
+uint64_t vos_epoll_in(uint64_t word, unsigned d)
 {
 	struct vos_epoll *e = vos_epoll_get(word);
 
@@ -388,7 +388,7 @@ uint64_t vos_epoll_handle(uint64_t word, unsigned d)
 }
 
 /* The domain knows a member by its number here: the program's data is not its to make up. */
-long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, long fd, uint64_t handle,
+long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, long fd, uint64_t member,
 		      uint32_t events)
 {
 	const struct epoll_event ev = { .events = events, .data.u64 = (uint64_t)fd };
@@ -399,11 +399,13 @@ long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, long fd, uint64_
 	if (r)
 		return r == -EAGAIN || r == -ENOMEM ? -ENOMEM : -ENOLINK;
 	companion = vos_epoll_companion(e, d);
-	q.e->arg[0] = companion;
+	q.e->arg[0] = VOS_WORD_HANDLE(companion);
 	q.e->arg[1] = (uint64_t)op;
-	q.e->arg[2] = handle;
+	q.e->arg[2] = VOS_WORD_HANDLE(member);
 	q.e->arg[3] = VOS_REF_NULL;
 	r = companion ? 0 : -ENOENT;
+	if (!r && (!vos_req_knows(&q, companion) || !vos_req_knows(&q, member)))
+		r = -ENOLINK;
 	if (!r && op != EPOLL_CTL_DEL) {
 		r = vos_req_out(&q, sizeof(ev), sizeof(ev));
 		if (!r) {
@@ -446,10 +448,28 @@ static long tell_parents(struct vos_epoll *e, unsigned d, int depth)
 	return r;
 }
 
+/* 0 with the companion's word, or -errno. */
+static long new_companion(unsigned d, uint64_t *word)
+{
+	struct vos_req q;
+	long r = vos_req_begin(&q, d, VOS_OP_epoll_create);
+
+	if (r)
+		return r;
+	q.e->arg[0] = 0;
+	r = vos_req_run(&q, VOS_WAIT_RESTART);
+	if (r >= 0)
+		r = vos_req_handle(&q, r);
+	*word = VOS_WORD(r, d, VOS_FD_EPOLL, q.c->incarnation);
+	vos_req_end(&q);
+	return r < 0 ? r : 0;
+}
+
 /* Nesting ends where the kernel ends it; it has refused deeper ones. */
 static long make_locked(struct vos_epoll *e, unsigned d, int depth)
 {
-	long h, r = 0;
+	uint64_t c;
+	long r;
 
 	if (vos_epoll_companion(e, d))
 		return 0;
@@ -457,12 +477,12 @@ static long make_locked(struct vos_epoll *e, unsigned d, int depth)
 		return -ELOOP;
 	if (e->companion[d])
 		e->dead = true;
-	h = vos_req_simple(d, VOS_OP_epoll_create, 0, 0, 0);
-	if (h == -EAGAIN)
-		h = -ENOMEM;
-	if (h < 0) /* whatever keeps us from attaching: the domain is not there */
-		return h == -ENOMEM || h == -EMFILE || h == -ENFILE ? h : -ENOLINK;
-	atomic_store(&e->companion[d], (uint64_t)h | (uint64_t)vos_domain[d].inc << 56);
+	r = new_companion(d, &c);
+	if (r == -EAGAIN)
+		r = -ENOMEM;
+	if (r) /* whatever keeps us from attaching: the domain is not there */
+		return r == -ENOMEM || r == -EMFILE || r == -ENFILE ? r : -ENOLINK;
+	atomic_store(&e->companion[d], c);
 	if (e->nested)
 		r = tell_parents(e, d, depth);
 	vos_epoll_nudge(e, d);
@@ -489,7 +509,7 @@ void vos_epoll_refresh(struct vos_epoll *e)
 	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) {
 		uint64_t c = atomic_load_explicit(&e->companion[d], memory_order_relaxed);
 
-		if (likely(!c) || VOS_WORD_INC(c) == vos_domain[d].inc)
+		if (likely(!c) || vos_current(c))
 			continue;
 		e->dead = true;
 		atomic_compare_exchange_strong(&e->companion[d], &c, 0);

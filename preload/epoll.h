@@ -31,7 +31,7 @@ struct vos_epoll {
 	_Atomic int phase;    /* 0 or 1: see epoll_nudge.c */
 	bool nudge_again;     /* another nudge is to follow; under the lock */
 	_Atomic uint32_t turn;
-	_Atomic uint64_t companion[VOS_MAX_DOMAINS]; /* handle | incarnation << 56; 0: none */
+	_Atomic uint64_t companion[VOS_MAX_DOMAINS];	      /* a word; 0: none */
 	_Atomic(struct vos_member *) chunk[VOS_EPOLL_CHUNKS]; /* members by number */
 };
 
@@ -41,13 +41,13 @@ struct vos_epoll *vos_epoll_get(uint64_t word) HIDDEN;
 /* Have a record for @epfd from now on. -EBADF, -EINVAL (no epoll descriptor), -ENOMEM, -ENOSPC. */
 long vos_epoll_adopt(long epfd, struct vos_epoll **e) HIDDEN;
 
-/* The companion in domain @d: its handle, 0: none (or not any more). */
+/* The companion in domain @d: its word, 0: none (or not any more). */
 uint64_t vos_epoll_companion(struct vos_epoll *e, unsigned d) HIDDEN;
-uint64_t vos_epoll_handle(uint64_t word, unsigned d) HIDDEN;
+uint64_t vos_epoll_in(uint64_t word, unsigned d) HIDDEN;
 /* Make one. 0, -errno. */
 long vos_epoll_make_companion(struct vos_epoll *e, unsigned d) HIDDEN;
-/* epoll_ctl in domain @d, where the member @fd has @handle. -ENOENT without a companion. */
-long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, long fd, uint64_t handle,
+/* epoll_ctl in domain @d, where the member @fd is @member, a word. -ENOENT without a companion. */
+long vos_epoll_ctl_in(struct vos_epoll *e, unsigned d, long op, long fd, uint64_t member,
 		      uint32_t events) HIDDEN;
 
 /* Members, as the program sees them. */

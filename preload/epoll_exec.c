@@ -58,7 +58,7 @@ static long put_epoll(int fd, const struct vos_state_number *k)
 	struct vos_epoll *e = vos_epoll_get(k->word);
 
 	for (unsigned d = 0; e && d < VOS_MAX_DOMAINS; d++)
-		s.companion[d] = vos_epoll_companion(e, d);
+		s.companion[d] = VOS_WORD_HANDLE(vos_epoll_companion(e, d));
 	s.nested = e && e->nested;
 	return vos_state_put(fd, &s, sizeof(s));
 }
@@ -101,8 +101,8 @@ static void restore(const struct vos_state_epoll *s, const int domain_here[VOS_M
 		int here = domain_here[d];
 
 		if (s->companion[d] && here >= 0)
-			e->companion[here] = (s->companion[d] & VOS_HANDLE_MASK) |
-					     (uint64_t)vos_domain[here].inc << 56;
+			e->companion[here] = VOS_WORD(s->companion[d] & VOS_HANDLE_MASK, here,
+						      VOS_FD_EPOLL, vos_domain[here].inc);
 	}
 }
 

@@ -92,12 +92,12 @@ static bool fill(const struct vos_op_desc *d, struct vos_req *q, const uint64_t 
 		back[i] = NULL;
 		switch (VOS_ARG_KIND(arg)) {
 		case VOS_K_H:
-			if (unlikely(!vos_current(a[i])))
+			if (unlikely(!vos_req_knows(q, a[i])))
 				return false;
 			q->e->arg[i] = VOS_WORD_HANDLE(a[i]);
 			break;
 		case VOS_K_A:
-			if (unlikely(VOS_BASE_INC(a[i]) != vos_domain[q->dom].inc))
+			if (unlikely(VOS_BASE_INC(a[i]) != q->c->incarnation))
 				return false;
 			q->e->arg[i] = VOS_BASE_PLAIN(a[i]);
 			break;

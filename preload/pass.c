@@ -95,13 +95,9 @@ static long make_token(uint64_t w, int file, uint64_t token[2])
 	struct vos_req q;
 	long r;
 
-	r = vos_req_begin(&q, VOS_WORD_DOMAIN(w), VOS_OP_token);
+	r = vos_req_begin_about(&q, w, VOS_OP_token);
 	if (r)
 		return r;
-	if (!vos_current(w)) {
-		vos_req_end(&q);
-		return -ENOLINK;
-	}
 	if (!q.c->transport->token_file || q.c->transport->token_file(q.c, q.l, file, key))
 		key = 0;
 	r = vos_req_in(&q, 2 * sizeof(*token), 2 * sizeof(*token));
@@ -121,7 +117,7 @@ static long make_token(uint64_t w, int file, uint64_t token[2])
 
 static void describe(struct vos_sent *s, uint64_t w, long root)
 {
-	const struct vos_domain *d = &vos_domain[VOS_WORD_DOMAIN(w)];
+	int prefix = vos_domain_prefix(VOS_WORD_DOMAIN(w), VOS_WORD_INC(w), (uint64_t)root);
 	const struct vos_domain_config *c = &vos_config.domain[VOS_WORD_DOMAIN(w)];
 
 	s->magic = VOS_SENT_MAGIC;
@@ -129,8 +125,8 @@ static void describe(struct vos_sent *s, uint64_t w, long root)
 	s->kind = VOS_WORD_KIND(w);
 	memcpy(s->domain, c->name, sizeof(s->domain));
 	memcpy(s->address, c->address, sizeof(s->address));
-	if (root < d->nroots)
-		memcpy(s->prefix, vos_config.prefix[d->root_prefix[root]].path, sizeof(s->prefix));
+	if (prefix >= 0)
+		memcpy(s->prefix, vos_config.prefix[prefix].path, sizeof(s->prefix));
 }
 
 /* The file that travels for a descriptor with word @w: its number, one of ours; -errno. */
@@ -262,16 +258,15 @@ static int find_domain(const struct vos_sent *s)
 }
 
 /* The root that a directory's ".." ends at, if we have one for the same prefix. */
-static uint64_t find_root(const struct vos_sent *s, int dom)
+static uint64_t find_root(const struct vos_sent *s, int dom, uint64_t *base)
 {
 	for (int i = 0; i < VOS_MAX_PREFIXES && s->prefix[0]; i++) {
 		const struct vos_prefix_config *p = &vos_config.prefix[i];
-		uint64_t base;
 		long r;
 
 		if (p->to != dom || strcmp(p->path, s->prefix))
 			continue;
-		r = vos_domain_root(i, &base);
+		r = vos_domain_root(i, base);
 		return r < 0 ? VOS_ROOT_NONE : (uint64_t)r;
 	}
 	return VOS_ROOT_NONE;
@@ -280,17 +275,17 @@ static uint64_t find_root(const struct vos_sent *s, int dom)
 /* What the number stands for from now on: something dead, if the token cannot be claimed. */
 static uint64_t claim(const struct vos_sent *s, int dom, bool last)
 {
-	uint64_t root = find_root(s, dom);
+	uint64_t base = 0, root = find_root(s, dom, &base);
 	struct vos_req q;
 	uint8_t inc = vos_domain[dom].inc;
 	long r = vos_req_begin(&q, (unsigned)dom, VOS_OP_claim);
 	uint64_t word;
 
 	if (!r) {
-		inc = vos_domain[dom].inc;
+		inc = q.c->incarnation;
 		q.e->arg[0] = s->token[0];
 		q.e->arg[1] = s->token[1];
-		q.e->arg[2] = root;
+		q.e->arg[2] = VOS_BASE_INC(base) == inc ? root : VOS_ROOT_NONE;
 		q.e->arg[3] = last;
 		r = vos_req_run(&q, VOS_WAIT_ALWAYS);
 		if (r >= 0)

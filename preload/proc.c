@@ -176,9 +176,9 @@ long vos_path_of(unsigned dom, uint64_t base, int prefix, char *buf, size_t size
 }
 
 /* Which prefix a handle's path lies in is not kept: that of its domain, if there is just one. */
-static int prefix_of(unsigned dom)
+static int prefix_of(uint64_t word)
 {
-	return vos_domain[dom].nroots ? vos_domain[dom].root_prefix[0] : -1;
+	return vos_domain_prefix(VOS_WORD_DOMAIN(word), VOS_WORD_INC(word), 0);
 }
 
 bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, long *result)
@@ -196,7 +196,7 @@ bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, lon
 	if (w && (VOS_WORD_KIND(w) == VOS_FD_FILE || VOS_WORD_KIND(w) == VOS_FD_SOCKET) &&
 	    vos_current(w)) {
 		*result = vos_path_of(VOS_WORD_DOMAIN(w), VOS_BASE_WORD(w) | VOS_BASE_SELF,
-				      prefix_of(VOS_WORD_DOMAIN(w)), name, sizeof(name));
+				      prefix_of(w), name, sizeof(name));
 	} else {
 		p = vos_cwd_domain >= 0 ? own_proc(path) : NULL;
 		if (!p || strcmp(p, "cwd"))

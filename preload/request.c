@@ -348,7 +348,7 @@ static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const voi
 	}
 }
 
-long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint64_t a2)
+long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0)
 {
 	struct vos_req q;
 	long r = vos_req_begin(&q, dom, op);
@@ -356,11 +356,7 @@ long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint
 	if (r)
 		return r;
 	q.e->arg[0] = a0;
-	q.e->arg[1] = a1;
-	q.e->arg[2] = a2;
 	r = vos_req_run(&q, VOS_WAIT_RESTART);
-	if (r >= 0 && op == VOS_OP_epoll_create)
-		r = vos_req_handle(&q, r);
 	vos_req_end(&q);
 	return r;
 }

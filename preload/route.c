@@ -453,13 +453,12 @@ bool vos_route_again(struct vos_route *r, long err, int how)
 /* Where the root of the redirect lies here. */
 static const char *root_path(const struct vos_route *r, uint32_t root)
 {
-	const struct vos_domain *d = &vos_domain[r->dom];
-
+	int p = vos_domain_prefix((unsigned)r->dom, VOS_BASE_INC(r->base), root);
 	const char *path;
 
-	if (root >= d->nroots)
+	if (p < 0)
 		return NULL;
-	path = vos_config.prefix[d->root_prefix[root]].path;
+	path = vos_config.prefix[p].path;
 	return *path ? path : NULL; /* inherited, and of no name here */
 }
 

@@ -130,7 +130,7 @@ static size_t handles_of(struct keep *k, unsigned dom)
 			k->handle[n++] = VOS_WORD_HANDLE(w);
 	}
 	for (size_t i = 0; i < k->nepolls; i++) {
-		k->handle[n] = vos_epoll_handle(k->epoll[i].word, dom);
+		k->handle[n] = VOS_WORD_HANDLE(vos_epoll_in(k->epoll[i].word, dom));
 		n += k->handle[n] != 0;
 	}
 	return n;

@@ -96,11 +96,11 @@ void vos_fd_ours(int fd) HIDDEN;
 /* --- domains: domain.c ---------------------------------------------------------------------- */
 
 struct vos_domain {
-	struct vos_chan *_Atomic chan;	       /* NULL: not attached */
-	_Atomic uint8_t inc;		       /* incarnation of chan */
-	_Atomic uint32_t nroots;	       /* roots named so far in this incarnation */
-	uint8_t root_prefix[VOS_MAX_PREFIXES]; /* prefix that each root belongs to */
-	uint64_t ticket[2];		       /* what our parent left for us; 0: nothing */
+	struct vos_chan *_Atomic chan;		       /* NULL: not attached */
+	_Atomic uint8_t inc;			       /* the present incarnation: that of chan */
+	_Atomic uint32_t nroots;		       /* roots named so far in this incarnation */
+	_Atomic uint8_t root_prefix[VOS_MAX_PREFIXES]; /* prefix that each root belongs to */
+	uint64_t ticket[2];			       /* what our parent left for us; 0: nothing */
 };
 
 extern struct vos_config vos_config HIDDEN;
@@ -117,6 +117,8 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c) HIDDEN;
 long vos_domain_root(int p, uint64_t *base) HIDDEN;
 /* Close the wake descriptor of a lane that nobody waits on any more. */
 void vos_domain_forget_wake_fd(struct vos_lane *l) HIDDEN;
+/* The prefix that root @root of incarnation @inc belongs to; -1 when that is not known, or over. */
+int vos_domain_prefix(unsigned dom, uint8_t inc, uint64_t root) HIDDEN;
 /* In a fork child: every channel was the parent's. */
 void vos_domain_forked(void) HIDDEN;
 
@@ -194,28 +196,33 @@ void vos_req_post(struct vos_req *q) HIDDEN;
 long vos_req_collect(struct vos_req *q) HIDDEN; /* cancels if it is not done */
 void vos_req_end(struct vos_req *q) HIDDEN;
 
-/* A request without data; its answer is 0, or a handle if that is what the op makes. */
-long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0, uint64_t a1, uint64_t a2) HIDDEN;
-/* Likewise, about the handle of @word, which comes first. */
+/* A request without data or handles; its answer is 0. */
+long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0) HIDDEN;
+/* One about the handle of @word; its answer is 0, or a handle if that is what the op makes. */
 long vos_req_about(uint64_t word, enum vos_op op) HIDDEN;
 
 /* The errno for a descriptor whose service is gone: the word says what it was. */
 long vos_dead(uint64_t word, bool transfer) HIDDEN;
-/*
- * Is the word of the present incarnation of its domain? To be asked again once a request has begun,
- * which may have attached anew: to the new client the handle is nothing, or something else.
- */
+/* Is the word of the present incarnation of its domain? */
 static inline bool vos_current(uint64_t w)
 {
 	return likely(atomic_load_explicit(&vos_domain[VOS_WORD_DOMAIN(w)].inc,
 					   memory_order_relaxed) == VOS_WORD_INC(w));
+}
+/*
+ * Is the word of the channel that the request has begun on? That may be a new one: to its client
+ * the handle is nothing, or something else.
+ */
+static inline bool vos_req_knows(const struct vos_req *q, uint64_t word)
+{
+	return likely(VOS_WORD_INC(word) == q->c->incarnation);
 }
 /* vos_req_begin() about what @word stands for. */
 static inline long vos_req_begin_about(struct vos_req *q, uint64_t word, enum vos_op op)
 {
 	long r = vos_req_begin(q, VOS_WORD_DOMAIN(word), op);
 
-	if (likely(!r) && unlikely(!vos_current(word))) {
+	if (likely(!r) && unlikely(!vos_req_knows(q, word))) {
 		vos_req_end(q);
 		return -ENOLINK;
 	}

@@ -53,6 +53,7 @@ struct vos_chan {
 	uint32_t guard;		/* what it says while the service lives */
 	_Atomic bool dead;
 	uint64_t session[2];
+	uint8_t incarnation;		 /* the caller's: of what this channel gives out */
 	_Atomic uint16_t pace[VOS_NOPS]; /* pauses that a call of this op takes, averaged */
 	_Atomic int64_t doubt;		 /* s of CLOCK_MONOTONIC: when sleepers look at the bell */
 };

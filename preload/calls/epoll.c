@@ -151,8 +151,7 @@ static long ctl_living(struct vos_epoll *e, long op, long fd, uint64_t word,
 		r = vos_epoll_note(e, op, fd, word, ev, &was);
 	if (r)
 		return r;
-	r = vos_epoll_ctl_in(e, d, op, fd, VOS_WORD_HANDLE(word),
-			     op == EPOLL_CTL_DEL ? 0 : ev->events);
+	r = vos_epoll_ctl_in(e, d, op, fd, word, op == EPOLL_CTL_DEL ? 0 : ev->events);
 	if (!r && op == EPOLL_CTL_DEL)
 		vos_epoll_note(e, op, fd, word, ev, &was);
 	else if (r && op != EPOLL_CTL_DEL)

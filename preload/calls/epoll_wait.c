@@ -79,7 +79,7 @@ static long begin(struct wait *w, unsigned d, int room, int64_t ns)
 {
 	struct vos_req *q = &w->many.q[d];
 	long r = vos_req_begin(q, d, VOS_OP_epoll_wait);
-	uint64_t h;
+	uint64_t c;
 
 	if (r == -EAGAIN || r == -ENOMEM)
 		return -ENOMEM;
@@ -88,8 +88,8 @@ static long begin(struct wait *w, unsigned d, int room, int64_t ns)
 		return -ENOLINK;
 	}
 	room = room < ROOM_MAX ? room : ROOM_MAX;
-	h = vos_epoll_companion(w->e, d); /* now that the channel cannot change */
-	r = h ? 0 : -ENOLINK;
+	c = vos_epoll_companion(w->e, d);
+	r = c && vos_req_knows(q, c) ? 0 : -ENOLINK;
 	if (!r && room)
 		r = vos_req_in(q, (size_t)room * sizeof(struct epoll_event),
 			       sizeof(struct epoll_event));
@@ -100,7 +100,7 @@ static long begin(struct wait *w, unsigned d, int room, int64_t ns)
 	if (room && (size_t)room * sizeof(struct epoll_event) > q->in.size)
 		room = (int)(q->in.size / sizeof(struct epoll_event));
 	w->room[d] = room;
-	q->e->arg[0] = h;
+	q->e->arg[0] = VOS_WORD_HANDLE(c);
 	q->e->arg[1] = room ? VOS_REF(q->in.off, (size_t)room * sizeof(struct epoll_event))
 			    : VOS_REF_NULL;
 	q->e->arg[2] = (uint64_t)room * sizeof(struct epoll_event);

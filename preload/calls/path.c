@@ -104,13 +104,6 @@ long vos_sys_getdents(long fd, long p, long n, long a3, long a4, long a5)
 
 /* --- the working directory ------------------------------------------------------------------ */
 
-static int prefix_of_root(unsigned dom, long root)
-{
-	return root >= 0 && (uint32_t)root < vos_domain[dom].nroots
-		       ? vos_domain[dom].root_prefix[root]
-		       : -1;
-}
-
 /* A successful local chdir may have ended in a prefix, by way of a symlink to its local twin. */
 static long local_chdir(long nr, long arg)
 {
@@ -169,7 +162,7 @@ long vos_sys_fchdir(long fd, long a1, long a2, long a3, long a4, long a5)
 		return r;
 	vos_cwd_domain = (int)VOS_WORD_DOMAIN(w);
 	/* The answer is the number of the root that the directory was opened below. */
-	vos_cwd_prefix = prefix_of_root(VOS_WORD_DOMAIN(w), r);
+	vos_cwd_prefix = vos_domain_prefix(VOS_WORD_DOMAIN(w), VOS_WORD_INC(w), (uint64_t)r);
 	return 0;
 }
 
@@ -206,7 +199,7 @@ long vos_sys_umask(long mask, long a1, long a2, long a3, long a4, long a5)
 	UNUSED(a1, a2, a3, a4, a5);
 	for (int i = 0; i < vos_config.ndomains; i++)
 		if (atomic_load_explicit(&vos_domain[i].chan, memory_order_relaxed))
-			vos_req_simple((unsigned)i, VOS_OP_umask, (uint64_t)mask, 0, 0);
+			vos_req_simple((unsigned)i, VOS_OP_umask, (uint64_t)mask);
 	return vos_raw1(SYS_umask, mask);
 }
 

@@ -65,15 +65,15 @@ static bool mark(struct set *s, unsigned i, int revents)
 	return revents;
 }
 
-/* The handle of the member with @word in domain @d, 0: it has none there. */
-static uint64_t handle_in(uint64_t word, unsigned d)
+/* What the member with @word is in domain @d, 0: it is nothing there. */
+static uint64_t word_in(uint64_t word, unsigned d)
 {
 	switch (VOS_WORD_KIND(word)) {
 	case VOS_FD_FILE:
 	case VOS_FD_SOCKET:
-		return VOS_WORD_DOMAIN(word) == d && vos_current(word) ? VOS_WORD_HANDLE(word) : 0;
+		return VOS_WORD_DOMAIN(word) == d && vos_current(word) ? word : 0;
 	case VOS_FD_EPOLL:
-		return vos_epoll_handle(word, d);
+		return vos_epoll_in(word, d);
 	default:
 		return 0;
 	}
@@ -98,7 +98,7 @@ static void add_remote(struct set *s, unsigned i, uint64_t word)
 	case VOS_FD_EPOLL:
 		add_local(s, i);
 		for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++)
-			s->count[d] += vos_epoll_handle(word, d) != 0;
+			s->count[d] += vos_epoll_in(word, d) != 0;
 		if (vos_epoll_any_dead(word))
 			mark(s, i, POLLIN | POLLRDNORM);
 		break;
@@ -162,13 +162,17 @@ static long begin(struct set *s, unsigned d, int64_t ns, struct vos_req *q)
 	}
 	out = (struct vos_pollfd *)vos_req_out_ptr(q);
 	for (unsigned i = 0; i < s->n; i++) {
-		uint64_t h = s->p[i].fd < 0 ? 0 : handle_in(vos_fd(s->p[i].fd), d);
+		uint64_t w = s->p[i].fd < 0 ? 0 : word_in(vos_fd(s->p[i].fd), d);
 
 		s->asked[i] &= (uint8_t) ~(1u << d);
-		if (!h || k == s->count[d])
+		if (!w || !vos_req_knows(q, w) || k == s->count[d])
 			continue;
 		s->asked[i] |= (uint8_t)(1u << d);
-		out[k++] = (struct vos_pollfd){ h, s->p[i].events, 0, 0 };
+		out[k++] = (struct vos_pollfd){ VOS_WORD_HANDLE(w), s->p[i].events, 0, 0 };
+	}
+	if (!k) { /* what there was to ask of was the last instance's */
+		vos_req_end(q);
+		return -ENOLINK;
 	}
 	size = k * sizeof(*out);
 	q->e->arg[0] = VOS_REF(q->out.off, size);

@@ -118,14 +118,11 @@ static long remote_socket(unsigned dom, long family, long type, long protocol, u
 
 	if (r)
 		return r == -EAGAIN || r == -ENOMEM ? -ENOBUFS : -ENOLINK;
-	*inc = vos_domain[dom].inc;
+	*inc = q.c->incarnation;
 	q.e->arg[0] = (uint64_t)family;
 	q.e->arg[1] = (uint64_t)type;
 	q.e->arg[2] = (uint64_t)protocol;
 	r = vos_req_run(&q, VOS_WAIT_RESTART);
-	/* The channel was that incarnation's if it is still the domain's, or has just died. */
-	if (r >= 0 && *inc != vos_domain[dom].inc)
-		r = -ENOLINK;
 	if (r >= 0)
 		r = vos_req_handle(&q, r);
 	vos_req_end(&q);
