@@ -222,6 +222,9 @@ static long decode(struct call *c)
 		} else if (c->raw[i] == VOS_REF_NULL) {
 			c->a[i] = 0;
 			c->len[i] = 0;
+			/* The kernel minds a length without a buffer; our own functions need not. */
+			if (c->desc->run == VOS_RUN_OWN && (kind == VOS_K_I || kind == VOS_K_O))
+				c->a[p->step[k].arg] = 0;
 			r = kind == VOS_K_P || kind == VOS_K_S ? CALL_BREAK : 0;
 		} else if (kind == VOS_K_O || kind == VOS_K_OE || kind == VOS_K_OF) {
 			r = decode_in(c, i, kind, p->step[k].arg);
@@ -447,6 +450,7 @@ static struct call *call_new(struct engine *e)
 		c = calloc(1, sizeof(*c));
 		if (!c)
 			return NULL;
+		c->opened = -1;
 	} else {
 		c = list_entry(e->free_calls.next, struct call, job);
 		list_del(&c->job);
@@ -468,6 +472,7 @@ static void call_free(struct call *c)
 	}
 	c->in_pool = c->timed_out = c->cancelled = c->held = c->adopted = false;
 	c->nbases = c->nsmall = 0;
+	c->opened = -1;
 	c->state = CALL_RUNNING;
 	c->ofd[0] = c->ofd[1] = NULL;
 	c->watch = c->own_watch = NULL;
@@ -536,6 +541,8 @@ void call_hold(struct call *c)
 
 static void release(struct call *c)
 {
+	if (c->opened >= 0)
+		close(c->opened);
 	if (c->own_watch) {
 		int fd = c->own_watch->fd;
 

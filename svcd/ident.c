@@ -166,6 +166,11 @@ void ident_xattr(bool begin)
 		have_effective(current, begin ? caps.caller | caps.xattr : caps.caller);
 }
 
+uid_t ident_uid(void)
+{
+	return current ? current->uid : geteuid();
+}
+
 int ident_assume(struct ident *id, mode_t mask)
 {
 	if (current != id) {

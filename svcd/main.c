@@ -228,12 +228,12 @@ static void raise_limit(void)
 	const rlim_t want = 1u << 20;
 	struct rlimit now, more = { want, want };
 
-	if (getrlimit(RLIMIT_NOFILE, &now))
-		return;
-	if (now.rlim_max < want && !setrlimit(RLIMIT_NOFILE, &more))
-		return;
-	now.rlim_cur = now.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &now);
+	if (setrlimit(RLIMIT_NOFILE, &more) && !getrlimit(RLIMIT_NOFILE, &now)) {
+		now.rlim_cur = now.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &now);
+	}
+	getrlimit(RLIMIT_NOFILE, &now);
+	opt.user_fds = (int)(now.rlim_cur < want ? now.rlim_cur : want) / 4 * 3;
 }
 
 /* Last of all that is done alone: from here on we have what we need, and no more. */

@@ -18,18 +18,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/*
+ * Open descriptors by user, so that nobody can take them all. Users share a counter when they are
+ * as many.
+ */
+#define USERS 64
+static _Atomic int users[USERS];
+
 static struct ofd *make(int fd, enum ofd_kind kind, struct description *desc)
 {
-	struct ofd *o = calloc(1, sizeof(*o));
+	uint8_t user = (uint8_t)(ident_uid() % USERS);
+	struct ofd *o;
 
+	if (atomic_fetch_add_explicit(&users[user], 1, memory_order_relaxed) >= opt.user_fds)
+		goto full;
+	o = calloc(1, sizeof(*o));
 	if (!o)
-		return NULL;
+		goto full;
+	o->user = user;
 	o->refs = 1;
 	o->fd = fd;
 	o->kind = kind;
 	o->desc = desc;
 	pthread_mutex_init(&o->lock, NULL);
 	return o;
+full:
+	atomic_fetch_sub_explicit(&users[user], 1, memory_order_relaxed);
+	return NULL;
 }
 
 struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
@@ -84,6 +99,7 @@ static void destroy(struct ofd *o)
 	if (atomic_fetch_sub_explicit(&o->desc->refs, 1, memory_order_acq_rel) == 1)
 		free(o->desc);
 	pthread_mutex_destroy(&o->lock);
+	atomic_fetch_sub_explicit(&users[o->user], 1, memory_order_relaxed);
 	free(o);
 }
 

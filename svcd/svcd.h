@@ -43,6 +43,7 @@ struct options {
 	int pool;    /* threads of the pool at most */
 	int max_clients;
 	int max_handles; /* of one client */
+	int user_fds;	 /* descriptors of one user at most: most of what the system lets us have */
 	int cpu;	 /* first engine's CPU, the next ones follow; -1: not pinned */
 	int spin_us;	 /* how long an engine polls without work before it sleeps */
 	bool verbose;
@@ -118,6 +119,8 @@ int ident_assume(struct ident *id, mode_t mask);
 /* The same with the real ids of whom it acts for now; until the next ident_assume(). */
 int ident_assume_real(mode_t umask);
 bool ident_may_attach(const struct ident *);
+/* Of whom the calling thread acts for. */
+uid_t ident_uid(void);
 /* Around a call on extended attributes, by the thread that acts for its caller. */
 void ident_xattr(bool begin);
 /* Does the calling thread act for root, with capabilities in effect? */
@@ -161,6 +164,7 @@ struct description {
 /* A descriptor of ours, and the handles that stand for it: those of one client and of its forks. */
 struct ofd {
 	_Atomic int refs;
+	uint8_t user; /* whose count it is in */
 	int fd;
 	struct description *desc;
 	_Atomic enum ofd_kind kind; /* what fd is; found out at the first transfer */
@@ -328,7 +332,7 @@ struct call {
 	struct list timer;
 	uint64_t done; /* bytes transferred before it parked */
 	int step;
-	int opened; /* chdir: what comes after it has been opened */
+	int opened; /* chdir: what has been opened, and not yet become the working directory; or -1 */
 	uint32_t opened_root;
 	/* in flight */
 	_Atomic int aio;

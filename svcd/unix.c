@@ -376,10 +376,14 @@ struct listener {
 	struct watcher watcher;
 	struct list list;
 	int fd;
+	bool late; /* has been hung up on */
 };
 
-/* Sockets, and connections that have not said anything yet. */
+#define SILENT_MAX 256 /* connections that have not said what they want */
+
+/* Sockets, and such connections. */
 static struct list listeners = { &listeners, &listeners };
+static int silent;
 static int spare = -1; /* given up to turn a connection away when descriptors have run out */
 
 static bool watch(void (*ready)(struct watcher *), int fd)
@@ -401,6 +405,7 @@ static void has_spoken(struct watcher *w)
 {
 	struct listener *l = (struct listener *)w;
 
+	silent -= !l->late;
 	control_unwatch(l->fd);
 	list_del(&l->list);
 	hello(l->fd);
@@ -419,13 +424,32 @@ static void turn_away(int listener)
 	log_line(4, "out of descriptors, a program was turned away");
 }
 
+/* Who connects and says nothing holds a descriptor of ours for nothing. */
+static void hang_up_oldest(void)
+{
+	list_for_each(p, &listeners) {
+		struct listener *l = list_entry(p, struct listener, list);
+
+		if (l->watcher.ready != has_spoken || l->late)
+			continue;
+		/* It has spoken, then: nothing, for ever. An event may still name it now. */
+		l->late = true;
+		silent--;
+		shutdown(l->fd, SHUT_RDWR);
+		return;
+	}
+}
+
 static void accept_all(struct watcher *w)
 {
 	struct listener *l = (struct listener *)w;
 	int fd;
 
-	while ((fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-		watch(has_spoken, fd);
+	while ((fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		if (silent >= SILENT_MAX)
+			hang_up_oldest();
+		silent += watch(has_spoken, fd);
+	}
 	if (errno == EMFILE || errno == ENFILE)
 		turn_away(l->fd);
 }

@@ -271,6 +271,8 @@ static long set_cwd(struct client *cl, int fd, uint32_t root)
 
 long svcd_call_chdir(struct call *c)
 {
+	int opened;
+
 	if (!c->step) {
 		long fd = open_dir(c, &c->opened_root);
 
@@ -281,7 +283,9 @@ long svcd_call_chdir(struct call *c)
 		if (!call_blocked(c))
 			return CALL_AGAIN;
 	}
-	return set_cwd(c->client, c->opened, c->opened_root);
+	opened = c->opened;
+	c->opened = -1; /* not the call's any more */
+	return set_cwd(c->client, opened, c->opened_root);
 }
 
 long svcd_call_fchdir(struct call *c)
