@@ -5,13 +5,13 @@
  * The program's epoll descriptor is a real one and keeps the local members. When the first member
  * from a domain is added it gets a record here and a companion there: an epoll descriptor of the
  * service, so that edges, one-shot and the like are the kernel's own for remote members too. Its
- *word in the descriptor table then names the record; an epoll descriptor without remote members has
- *no word and costs nothing.
+ * word in the descriptor table then names the record; an epoll descriptor without remote members has
+ * no word and costs nothing.
  *
  * Life of a record: made by epoll_ctl (vos_epoll_adopt), counted by its numbers, free again when
- *the last of them is closed. Records and their tables of members are kept for the next descriptor,
- *never unmapped, since another thread may still look at them; a generation in the word tells old
- *from new.
+ * the last of them is closed. Records and their tables of members are kept for the next descriptor,
+ * never unmapped, since another thread may still look at them; a generation in the word tells old
+ * from new.
  *
  * Members are noted by number, and the service knows them by that number only. What the program
  * wants to be told with an event stays here: often that is a pointer, which a service must not be

@@ -6,8 +6,8 @@
  * domains. When the first member from a domain is added meanwhile, it must look again. So waiting
  * threads are counted, by number, and if there are any, the real descriptor gets a member that is
  * always ready (a channel's doorbell can always be written to): the nudge. It wakes them all,
- *whether they sleep in the kernel's own epoll_wait or in ours, and its event is taken out before
- *the program sees it.
+ * whether they sleep in the kernel's own epoll_wait or in ours, and its event is taken out before
+ * the program sees it.
  *
  *	waiting thread			who adds a companion
  *	counts itself			publishes the companion

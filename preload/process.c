@@ -9,9 +9,9 @@
  *
  * fork() itself is known by name, which gives the parent the child's number. Forks inside libc
  * (daemon, forkpty) only run the atfork handlers: there the child attaches at once, since nobody
- *can say who it is. A child that none of this saw (a system call instruction of the program's own)
- *is told by memory that the kernel wipes in children: it has no ticket, and its remote descriptors
- *are dead.
+ * can say who it is. A child that none of this saw (a system call instruction of the program's own)
+ * is told by memory that the kernel wipes in children: it has no ticket, and its remote descriptors
+ * are dead.
  */
 #define _GNU_SOURCE
 #include "preload/epoll.h"

@@ -168,9 +168,9 @@ struct vos_service_head {
 #define VOS_SERVICE_SIZE(lanes, pool) (VOS_SERVICE_DATA(lanes) + VOS_DATA_SIZE(lanes, pool))
 
 /*
- * Attach, over a Unix stream socket: the program sends hello with the channel's memory (a memfd,
+ * Attach, over a Unix socket of type SOCK_SEQPACKET: the program sends hello with the channel's memory (a memfd,
  * sealed against shrinking: program area, then service area) and reads welcome. Afterwards each
- * byte that the program sends is a ring of the doorbell; a message with one descriptor attached
+ * packet that the program sends is a ring of the doorbell; one with a descriptor attached
  * carries struct vos_bell_fd. The service never sends again; hang-up means death, both ways.
  */
 enum {

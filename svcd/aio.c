@@ -6,7 +6,7 @@
  *
  *	aio_transfer()	submits, from then on the call is in flight: nobody's
  *	aio_reap()	finds it among those that have ended: finishes it, or has the pool do it
- *again
+ * again
  *
  * What the kernel would have to wait for before the disk has all it needs (blocks to be allocated,
  * dirty pages in the cache, a lock) it refuses when asked not to wait, and so it does on file

@@ -4,14 +4,14 @@
  *
  * It starts with whatever root has and keeps the capabilities below. The rest goes, from every set,
  * and cannot come back: nothing is ever executed in here (filter.c), and if something were, it
- *would get none, by the bounding set, by the securebits and by no_new_privs.
+ * would get none, by the bounding set, by the securebits and by no_new_privs.
  *
  * What is kept is permitted, not in effect. A thread has in effect
  *
  *	while it takes on an identity		the two that this needs
- *	while it acts for root			of those for callers, what that caller has itself
- *(peer.c) in its calls on extended attributes	those besides while it acts for anybody else
- *none
+ *	while it acts for root			of those for callers, what that caller has (peer.c)
+ *	  in its calls on extended attributes	those besides
+ *	while it acts for anybody else		none
  *
  * Without the two svcd serves the user only that it runs as.
  */

@@ -2,13 +2,14 @@
 /*
  * The system calls that svcd can make, from here on, in all its threads.
  *
- *   allowed		those of the rows of ring/calls.def, what the functions in calls/ make for
- *the rows without one, and what the daemon and libc need for themselves. Arguments are looked at
- *where they make the difference. end svcd		those that only somebody makes who has taken
- *it over: to execute, to trace, to mount, to load code into the kernel, to get at other processes.
- *The domain dies at once, which its programs survive, and the kernel logs why. ENOSYS
- *all others. A libc that tries something newer then does what it does on older kernels, so that one
- *that is updated under svcd costs no more than that.
+ *   allowed	those of the rows of ring/calls.def, what the functions in calls/ make for the rows
+ *		without one, and what the daemon and libc need for themselves. Arguments are looked
+ *		at where they make the difference.
+ *   end svcd	those that only somebody makes who has taken it over: to execute, to trace, to
+ *		mount, to load code into the kernel, to get at other processes. The domain dies at
+ *		once, which its programs survive, and the kernel logs why.
+ *   ENOSYS	all others. A libc that tries something newer then does what it does on older
+ *		kernels, so that one that is updated under svcd costs no more than that.
  *
  * What passes is checked a second time here, not in the first place: see call.c and allowed.h.
  */

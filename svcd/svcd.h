@@ -8,9 +8,9 @@
  *   driver	the one thread that drives an engine: polls the lanes of the engine's clients, runs
  *		their calls, retries parked ones. Everything inside struct engine is the driver's
  *		unless it says otherwise.
- *   pool	threads that run calls which block; they touch the call they were given, nothing
- *else. watchdog	looks whether a driver is stuck in a call and then lets a new thread drive
- *(turn.c).
+ *   pool	threads that run calls which block; they touch the call they were given, nothing else
+ *   watchdog	looks whether a driver is stuck in a call and then lets a new thread drive (turn.c)
+ *   reaper	waits for the processes that tickets are bound to (ticket.c)
  *
  * A call that has left the driver (pool, or a driver that lost its engine) is completed by the
  * thread that has it; its client and open descriptions are kept alive by references.
@@ -498,10 +498,10 @@ struct where {
 /* 0, -errno, or VOS_REDIRECT (already written for the @which-th path of the call). */
 long walk(struct call *c, int which, int arg, bool follow, struct where *w);
 void walk_end(struct where *w);
-/* Descriptor of a base, borrowed; -errno. */
 /* /proc/self/fd from before --root: an object as a path, "N", that the kernel follows to it. */
 extern int proc_fds;
 const char *fd_name(char buf[16], int fd);
+/* Descriptor of a root or of the working directory, borrowed; -errno. */
 int walk_base(struct client *cl, uint64_t base, uint32_t *root);
 long walk_redirect(struct call *c, int which, uint32_t root, const char *path);
 
@@ -550,7 +550,7 @@ void locks_image_gone(struct lock_owner *, const struct client *);
 /* --- chores --------------------------------------------------------------------------------- */
 
 void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void *guard_map(int memfd, size_t size, size_t guard_off, uint32_t *guard_value);
+void *guard_map(int memfd, size_t size, size_t file_off, uint32_t *guard_value);
 void guard_unmap(void *map, size_t size);
 int guard_init(void);
 void notify_ready(void);

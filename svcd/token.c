@@ -7,7 +7,7 @@
  * How long? The number travels in a file (preload/pass.h). Where the transport can hand that file
  * to us we open it once more, a description of our own, and look at the lock that the travelling
  * one has: flock() belongs to a description, wherever it is, in a descriptor or in a queue, and
- *goes with it. So the token lives exactly as long as what travels. This is looked at
+ * goes with it. So the token lives exactly as long as what travels. This is looked at
  *
  *	when another descriptor of the same description is closed: if that was the last one, what
  *	it is (a port, a connection) is to be gone with it

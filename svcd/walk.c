@@ -31,8 +31,6 @@ static int open_plain(int dir, const char *path, int flags)
 
 int walk_base(struct client *cl, uint64_t base, uint32_t *root)
 {
-	struct ofd *o;
-
 	if (base & VOS_BASE_ROOT(0)) {
 		uint64_t n = base & ~VOS_BASE_ROOT(0);
 
@@ -41,12 +39,8 @@ int walk_base(struct client *cl, uint64_t base, uint32_t *root)
 		*root = (uint32_t)n;
 		return cl->root[n].fd;
 	}
-	if (base & VOS_BASE_CWD) {
-		*root = cl->cwd_root;
-		return cl->cwd >= 0 ? cl->cwd : -ENOENT;
-	}
-	o = handle_ofd(cl, base & ~VOS_BASE_SELF, root);
-	return o ? o->fd : -EBADF;
+	*root = cl->cwd_root;
+	return cl->cwd >= 0 ? cl->cwd : -ENOENT;
 }
 
 long walk_redirect(struct call *c, int which, uint32_t root, const char *path)

@@ -147,7 +147,7 @@ long vos_sys_dup(long fd, long a1, long a2, long a3, long a4, long a5)
 	return likely(!w) ? vos_raw1(SYS_dup, fd) : dup_to(fd, w, 0, false);
 }
 
-/* Onto a number of ours: it must not be lost. Move ours away first. */
+/* A number of ours is not there for the program. */
 static long dup_over(long nr, long fd, long to, long flags, uint64_t w, uint64_t old)
 {
 	uint64_t d = 0;

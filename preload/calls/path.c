@@ -104,7 +104,6 @@ long vos_sys_getdents(long fd, long p, long n, long a3, long a4, long a5)
 
 /* --- the working directory ------------------------------------------------------------------ */
 
-/* A successful local chdir may have ended in a prefix, by way of a symlink to its local twin. */
 static long local_chdir(long nr, long arg)
 {
 	long r = vos_raw1(nr, arg);

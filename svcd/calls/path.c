@@ -120,7 +120,6 @@ long path_call(struct call *c)
 			at[n++] = i;
 	w[0].close = w[1].close = false;
 	w[0].name = w[1].name = "";
-	w[0].name = w[1].name = "";
 	for (int i = 0; i < n && !r; i++)
 		r = walk(c, i, at[i], i == 0 && follows(c), &w[i]);
 	if (!r)

@@ -7,7 +7,7 @@
  *	svcd_honest SOCKET DIRECTORY SECONDS [UID [LONGEST]]
  *
  * DIRECTORY as svcd sees it. LONGEST: milliseconds that a call may take. Prints the number of
- *calls, how long all but one in a thousand took at most, and the longest.
+ * calls, how long all but one in a thousand took at most, and the longest.
  */
 #define _GNU_SOURCE
 #include "ring/chan.h"
