@@ -2,7 +2,9 @@
 /*
  * Domains: attaching to one when the first call goes there, and again after it has died.
  *
- * A channel that is dead is forgotten, not unmapped: threads may still be in it. What it gave out
+ * A channel that is dead is forgotten, not unmapped: threads may still be in it. Its descriptor,
+ * shut down, stays until the last of them has left its lane, so that nobody rings or sleeps on a
+ * number that has become something else. What it gave out
  * carries its incarnation; the next one counts further, so that old handles are known for what they
  * are. A channel made with a ticket goes on with the handles of the process that left it, and with
  * its incarnation.
@@ -182,6 +184,16 @@ struct vos_chan *vos_domain_chan(unsigned dom, long *err)
 	return c;
 }
 
+static void forget_wake_fd(struct vos_lane *l)
+{
+	int fd = l->wake_fd;
+
+	if (fd < 0)
+		return;
+	l->wake_fd = -1;
+	vos_chan_close_fd(fd);
+}
+
 void vos_domain_lost(unsigned dom, struct vos_chan *c)
 {
 	struct vos_domain *d = &vos_domain[dom];
@@ -190,10 +202,22 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 
 	vos_chan_kill(c);
 	lock(&attaching, &mask);
-	if (atomic_compare_exchange_strong(&d->chan, &expected, NULL)) {
+	if (atomic_compare_exchange_strong(&d->chan, &expected, NULL))
 		next_incarnation(d);
+	unlock(&attaching, &mask);
+}
+
+void vos_domain_leave(struct vos_chan *c, struct vos_lane *l)
+{
+	uint64_t mask;
+
+	forget_wake_fd(l);
+	atomic_store(&l->owner, 0);
+	if (!atomic_load(&c->dead))
+		return;
+	lock(&attaching, &mask);
+	if (!vos_chan_used(c, vos_pid()))
 		c->transport->close(c);
-	}
 	unlock(&attaching, &mask);
 }
 
@@ -273,16 +297,6 @@ long vos_domain_root(int p, uint64_t *base)
 	return r;
 }
 
-void vos_domain_forget_wake_fd(struct vos_lane *l)
-{
-	int fd = l->wake_fd;
-
-	if (fd < 0)
-		return;
-	l->wake_fd = -1;
-	vos_chan_close_fd(fd);
-}
-
 int vos_domain_prefix(unsigned dom, uint8_t inc, uint64_t root)
 {
 	struct vos_domain *d = &vos_domain[dom];
@@ -306,6 +320,6 @@ void vos_domain_forked(void)
 			continue;
 		c->transport->close(c);
 		for (uint32_t l = 0; l < c->nlanes; l++)
-			vos_domain_forget_wake_fd(&c->lane[l]);
+			forget_wake_fd(&c->lane[l]);
 	}
 }

@@ -13,17 +13,27 @@ static __thread struct {
 	struct vos_lane *l;
 } mine[VOS_MAX_DOMAINS] __attribute__((tls_model("initial-exec")));
 
-static long find_lane(unsigned dom, struct vos_chan *c)
+static long find_lane(unsigned dom, struct vos_chan *c, struct vos_lane **found)
 {
-	struct vos_lane *l = vos_chan_lane(c, vos_tid(), vos_pid());
+	struct vos_lane *l = vos_chan_lane(c, vos_tid(), vos_pid()), *old_l = mine[dom].l;
+	struct vos_chan *old_c = mine[dom].c;
 
 	if (!l)
 		return -EAGAIN;
-	/* Of a channel that has died: only its thread knows that it is not in use. */
-	if (mine[dom].l && !mine[dom].l->depth)
-		vos_domain_forget_wake_fd(mine[dom].l);
+	/* Either we see that it is dead, or who leaves it last sees our lane: vos_domain_leave(). */
+	if (unlikely(atomic_load(&c->dead))) {
+		if (!l->depth)
+			vos_domain_leave(c, l);
+		vos_domain_lost(dom, c);
+		return -ENOLINK;
+	}
 	mine[dom].l = l;
+	VOS_HANDLER_FENCE();
 	mine[dom].c = c;
+	*found = l;
+	/* Of a channel that has died: only its thread knows that it is not in use. */
+	if (old_l && old_c != c && !old_l->depth)
+		vos_domain_leave(old_c, old_l);
 	return 0;
 }
 
@@ -34,6 +44,7 @@ static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const voi
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 {
 	struct vos_chan *c;
+	struct vos_lane *l;
 	long r = 0;
 
 	if (unlikely(vos_forked_behind_our_back()))
@@ -45,13 +56,16 @@ long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 		if (!c)
 			return r;
 	}
+	/* In this order: a handler may have us move on to another channel in between. */
+	l = mine[dom].l;
+	VOS_HANDLER_FENCE();
 	if (unlikely(mine[dom].c != c)) {
-		r = find_lane(dom, c);
+		r = find_lane(dom, c, &l);
 		if (r)
 			return r;
 	}
 	q->c = c;
-	q->l = mine[dom].l;
+	q->l = l;
 	q->dom = dom;
 	q->since = vos_handled;
 	q->out.size = q->in.size = 0;

@@ -115,8 +115,8 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c) HIDDEN;
  * *@base. -errno: -ENOLINK when the domain cannot be reached, or what it says of the root.
  */
 long vos_domain_root(int p, uint64_t *base) HIDDEN;
-/* Close the wake descriptor of a lane that nobody waits on any more. */
-void vos_domain_forget_wake_fd(struct vos_lane *l) HIDDEN;
+/* This thread goes on elsewhere than with its lane @l of @c, and makes no call there. */
+void vos_domain_leave(struct vos_chan *c, struct vos_lane *l) HIDDEN;
 /* The prefix that root @root of incarnation @inc belongs to; -1 when that is not known, or over. */
 int vos_domain_prefix(unsigned dom, uint8_t inc, uint64_t root) HIDDEN;
 /* In a fork child: every channel was the parent's. */

@@ -149,6 +149,17 @@ struct vos_lane *vos_chan_lane(struct vos_chan *c, int tid, int pid)
 	return inherit_lane(c, tid, pid);
 }
 
+bool vos_chan_used(struct vos_chan *c, int pid)
+{
+	for (uint32_t i = 0; i < c->nlanes; i++) {
+		int owner = atomic_load(&c->lane[i].owner);
+
+		if (owner && vos_raw3(SYS_tgkill, pid, owner, 0) != -ESRCH)
+			return true;
+	}
+	return false;
+}
+
 bool vos_chan_alive(struct vos_chan *c)
 {
 	return !atomic_load_explicit(&c->dead, memory_order_relaxed) &&

@@ -105,7 +105,7 @@ struct vos_transport {
 	void (*awake)(struct vos_chan *c, struct vos_lane *l, bool cut);
 	/* The channel is dead: wake everybody who sleeps on it. */
 	void (*wake_all)(struct vos_chan *c);
-	/* Close its descriptors, in whatever process we are. */
+	/* Close its descriptors, in whatever process we are; once is enough. */
 	void (*close)(struct vos_chan *c);
 };
 
@@ -138,6 +138,9 @@ void vos_chan_destroy(struct vos_chan *c);
 
 /* The lane that belongs to thread @tid, taken for it if need be; NULL when all are taken. */
 struct vos_lane *vos_chan_lane(struct vos_chan *c, int tid, int pid);
+
+/* May a thread of process @pid be using the channel? It has a lane if so. */
+bool vos_chan_used(struct vos_chan *c, int pid);
 
 bool vos_chan_alive(struct vos_chan *c);
 void vos_chan_kill(struct vos_chan *c);

@@ -177,7 +177,11 @@ static int unix_token_file(struct vos_chan *c, struct vos_lane *l, int fd, uint3
 
 static void unix_close(struct vos_chan *c)
 {
-	vos_chan_close_fd(c->bell);
+	int bell = c->bell;
+
+	c->bell = -1;
+	if (bell >= 0)
+		vos_chan_close_fd(bell);
 }
 
 const struct vos_transport vos_transport_unix = {
