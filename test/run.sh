@@ -34,7 +34,7 @@ usage() {
 }
 
 packages=(
-	gcc libc6-dev binutils meson ninja-build pkg-config libinih-dev libaio-dev liburcu-dev libcap-dev
+	gcc libc6-dev binutils meson ninja-build pkg-config libinih-dev libaio-dev libcap-dev
 	libseccomp-dev libsystemd-dev liburing-dev libxen-dev clang-format spin
 	iproute2 procps util-linux e2fsprogs strace
 	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
