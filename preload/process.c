@@ -34,8 +34,12 @@
 static const uint32_t always = 1;
 const uint32_t *vos_same_process = &always;
 
-static __thread struct vos_fork forking TLS; /* by the atfork handlers */
-static __thread bool wrapped TLS;	     /* we know the child's number */
+/*
+ * What the atfork handlers fill in: that of the fork() under way, on its stack, since a handler may
+ * fork in the middle of it. NULL: libc forks by itself, and nobody knows the child's number.
+ */
+static __thread struct vos_fork *forking TLS;
+static __thread struct vos_fork unwrapped TLS;
 
 typedef int clone_fn(int (*)(void *), void *, int, void *, ...);
 static pid_t (*real_fork)(void);
@@ -187,17 +191,17 @@ bool vos_on_borrowed_memory(void)
 
 static void atfork_prepare(void)
 {
-	vos_fork_begin(&forking);
+	vos_fork_begin(forking ? forking : &unwrapped);
 }
 
 static void atfork_child(void)
 {
-	vos_fork_child(&forking, !wrapped);
+	vos_fork_child(forking ? forking : &unwrapped, !forking);
 }
 
 EXPORT pid_t fork(void)
 {
-	bool outer = wrapped;
+	struct vos_fork f = { .made = 0 }, *outer = forking;
 	pid_t pid;
 
 	vos_need_init();
@@ -205,11 +209,11 @@ EXPORT pid_t fork(void)
 		errno = ENOSYS;
 		return -1;
 	}
-	wrapped = true;
+	forking = &f;
 	pid = real_fork();
-	wrapped = outer;
+	forking = outer;
 	if (pid)
-		vos_fork_parent(&forking, pid);
+		vos_fork_parent(&f, pid);
 	return pid;
 }
 VOS_SAME_AS(__fork, fork)

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* A signal handler that forks while the thread is in the middle of fork() itself. */
+#include "t.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+static bool forked_inside;
+static int fd;
+
+static void child_reads(const char *who, off_t at)
+{
+	char c = 0;
+
+	SHOW(pread(fd, &c, 1, at));
+	printf("%s reads %c\n", who, c);
+	fflush(stdout);
+	_exit(t_failed);
+}
+
+static void on_signal(int sig)
+{
+	pid_t pid;
+
+	(void)sig;
+	forked_inside = true;
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		child_reads("the handler's child", 1);
+	t_wait("the handler's child", pid);
+}
+
+/* In the parent, before fork() returns. */
+static void in_the_middle(void)
+{
+	if (!forked_inside)
+		raise(SIGUSR1);
+}
+
+int main(void)
+{
+	t_start();
+	t_puts(P("f"), "abc");
+	fd = TRY(open(P("f"), O_RDONLY));
+	MUST(signal(SIGUSR1, on_signal) != SIG_ERR);
+	MUST(pthread_atfork(NULL, in_the_middle, NULL) == 0);
+	for (int i = 0; i < 4; i++) {
+		pid_t pid;
+
+		forked_inside = false;
+		fflush(stdout);
+		pid = fork();
+		/* One that does nothing remote: its parent must have said who it is. */
+		if (!pid && i < 3)
+			_exit(0);
+		if (!pid)
+			child_reads("the child", 2);
+		t_wait("the child", pid);
+	}
+	close(fd);
+	return t_end();
+}
