@@ -425,7 +425,8 @@ static int path_args(enum vos_op op, int at[2])
 	return n;
 }
 
-long vos_forward_at(enum vos_op op, const long a[6])
+/* A function of its own for the sake of small stacks: what is local takes none of this. */
+static __attribute__((noinline)) long forward_routed(enum vos_op op, const long a[6])
 {
 	struct vos_route route[2];
 	struct vos_redirect_buf rd;
@@ -433,11 +434,6 @@ long vos_forward_at(enum vos_op op, const long a[6])
 	bool again = false;
 	long r;
 
-	if (likely(!vos_files_remote && !vos_fdtab.nremote)) {
-		if (without_dir(op))
-			return vos_raw5(vos_ops[op].nr, a[1], a[2], a[3], a[4], a[5]);
-		return vos_raw6(vos_ops[op].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	}
 	if (op == VOS_OP_readlinkat &&
 	    vos_proc_readlink(a[0], (const char *)a[1], (char *)a[2], (size_t)a[3], &r))
 		return r;
@@ -482,4 +478,13 @@ long vos_forward_at(enum vos_op op, const long a[6])
 		if (r)
 			return r;
 	}
+}
+
+long vos_forward_at(enum vos_op op, const long a[6])
+{
+	if (unlikely(vos_files_remote || vos_fdtab.nremote))
+		return forward_routed(op, a);
+	if (without_dir(op))
+		return vos_raw5(vos_ops[op].nr, a[1], a[2], a[3], a[4], a[5]);
+	return vos_raw6(vos_ops[op].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

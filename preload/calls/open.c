@@ -29,8 +29,16 @@ static long open_remote(const struct vos_route *r, const struct open_how *how,
 			      how->flags & O_CLOEXEC);
 }
 
-/* @v2: the program's own openat2, whose resolve rules do not go past a redirect. */
-static long do_open(long dirfd, const char *path, const struct open_how *how, bool v2)
+static long open_local(long dirfd, const char *path, const struct open_how *how, bool v2)
+{
+	if (v2)
+		return vos_raw4(SYS_openat2, dirfd, (long)path, (long)how, sizeof(*how));
+	return vos_local(SYS_openat, dirfd, (long)path, (long)how->flags, (long)how->mode, 0, 0);
+}
+
+/* A function of its own for the sake of small stacks: what is local takes none of this. */
+static __attribute__((noinline)) long open_routed(long dirfd, const char *path,
+						  const struct open_how *how, bool v2)
 {
 	struct vos_redirect_buf rd;
 	struct vos_route r;
@@ -38,13 +46,10 @@ static long do_open(long dirfd, const char *path, const struct open_how *how, bo
 	int hops = 0;
 	long res;
 
-	vos_need_init();
-	if (likely(!vos_files_remote && !vos_fdtab.nremote))
-		goto local;
 	if (path && path[0] == '/' && how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) {
 		/* The directory is the root of the path. */
 		if (how->resolve & RESOLVE_BENEATH || !vos_fd(dirfd))
-			goto local;
+			return open_local(dirfd, path, how, v2);
 		path += strspn(path, "/");
 		path = *path ? path : ".";
 	}
@@ -53,12 +58,7 @@ static long do_open(long dirfd, const char *path, const struct open_how *how, bo
 		if (r.dom == VOS_TO_DENY)
 			return -EACCES;
 		if (r.dom == VOS_TO_LOCAL) {
-			if (v2)
-				res = vos_raw4(SYS_openat2, r.dirfd, (long)r.path, (long)how,
-					       sizeof(*how));
-			else
-				res = vos_local(SYS_openat, r.dirfd, (long)r.path, (long)how->flags,
-						(long)how->mode, 0, 0);
+			res = open_local(r.dirfd, r.path, how, v2);
 			if (res >= 0 || again || !vos_route_again(&r, res, stop))
 				return res;
 			again = true;
@@ -75,10 +75,15 @@ static long do_open(long dirfd, const char *path, const struct open_how *how, bo
 		res = vos_reroute(&r, &rd.r, &hops, stop);
 	}
 	return res;
-local:
-	if (v2)
-		return vos_raw4(SYS_openat2, dirfd, (long)path, (long)how, sizeof(*how));
-	return vos_local(SYS_openat, dirfd, (long)path, (long)how->flags, (long)how->mode, 0, 0);
+}
+
+/* @v2: the program's own openat2, whose resolve rules do not go past a redirect. */
+static long do_open(long dirfd, const char *path, const struct open_how *how, bool v2)
+{
+	vos_need_init();
+	if (likely(!vos_files_remote && !vos_fdtab.nremote))
+		return open_local(dirfd, path, how, v2);
+	return open_routed(dirfd, path, how, v2);
 }
 
 /* open ignores what it does not know; openat2, which the service uses, does not. */
