@@ -8,6 +8,9 @@
 #include "preload/calls/rw.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -97,6 +100,13 @@ static bool writable(long fd, uint64_t w)
 	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* What cannot be written in full has to go back to where it was read. */
+static bool seekable(long fd, uint64_t w)
+{
+	return (w ? vos_forward_fd(VOS_OP_lseek, w, (const long[6]){ fd, 0, SEEK_CUR })
+		  : vos_raw3(SYS_lseek, fd, 0, SEEK_CUR)) >= 0;
+}
+
 static bool bad(uint64_t w)
 {
 	return VOS_WORD_KIND(w) == VOS_FD_OURS;
@@ -145,6 +155,8 @@ long vos_sys_sendfile(long out, long in, long off, long len, long a4, long a5)
 		return sendfile_inside(wo, wi, (int64_t *)off, (size_t)len);
 	if (!writable(out, wo))
 		return -EBADF;
+	if (!seekable(in, wi))
+		return -EINVAL; /* callers fall back to read and write */
 	return copy_loop(&i, &o, (size_t)len);
 }
 
@@ -191,11 +203,120 @@ long vos_sys_copy_file_range(long in, long off_in, long out, long off_out, long 
 
 /* --- splice: one end is a pipe, and pipes are local ----------------------------------------- */
 
+/*
+ * Neither a pipe nor a socket takes back what was read from it. So what comes out of a pipe is
+ * looked at first and taken when it was sent, and what goes into one is read when there is room.
+ */
 static bool is_pipe(long fd)
 {
 	struct stat st;
 
 	return !vos_fd(fd) && !vos_raw2(SYS_fstat, fd, (long)&st) && S_ISFIFO(st.st_mode);
+}
+
+static bool pipe_waits(long fd, long flags)
+{
+	return !(flags & SPLICE_F_NONBLOCK) && !(vos_raw2(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK);
+}
+
+/* Wait as the kernel's call would: handlers with SA_RESTART do not end it. */
+static long await(struct pollfd *p)
+{
+	const long a[6] = { (long)p, 1, 0, 0, 8 };
+	struct vos_waits w = vos_waits(VOS_WAIT_RESTART);
+	long r;
+
+	do
+		r = vos_sleep_call(w, SYS_ppoll, a);
+	while (r == -EINTR && vos_handled.hard == w.since.hard);
+	return r;
+}
+
+/* What is in the pipe, without taking it; -EAGAIN: nothing. Never sleeps with the copy open. */
+static long look(long fd, char *buf, size_t len)
+{
+	int p[2];
+	long r;
+
+	if (vos_raw2(SYS_pipe2, (long)p, O_CLOEXEC))
+		return -ENOMEM;
+	r = vos_raw4(SYS_tee, fd, p[1], (long)len, SPLICE_F_NONBLOCK);
+	if (r > 0)
+		r = vos_raw3(SYS_read, p[0], (long)buf, r);
+	vos_raw1(SYS_close, p[0]);
+	vos_raw1(SYS_close, p[1]);
+	return r;
+}
+
+static long splice_from_pipe(const struct end *in, const struct end *out, size_t len, long flags)
+{
+	struct pollfd p = { (int)in->fd, POLLIN, 0 };
+	char buf[STEP];
+	long n, w, left;
+
+	while ((n = look(in->fd, buf, len)) == -EAGAIN && pipe_waits(in->fd, flags)) {
+		n = await(&p);
+		if (n < 0)
+			break;
+	}
+	if (n <= 0)
+		return n;
+	w = move(out, buf, (size_t)n, true);
+	for (left = w; left > 0; left -= n) {
+		n = vos_raw3(SYS_read, in->fd, (long)buf, left);
+		if (n <= 0)
+			break;
+	}
+	if (w > 0)
+		advance(out, w);
+	return w;
+}
+
+/* How much the pipe takes without waiting. */
+static long room(long fd, long flags)
+{
+	struct pollfd p = { (int)fd, POLLOUT, 0 };
+	const struct timespec now = { 0 };
+	int queued = 0;
+	long r = vos_raw5(SYS_ppoll, (long)&p, 1, (long)&now, 0, 0);
+
+	if (!r)
+		r = pipe_waits(fd, flags) ? await(&p) : -EAGAIN;
+	if (r < 0)
+		return r;
+	if (p.revents & POLLERR) {
+		vos_sigpipe();
+		return -EPIPE;
+	}
+	vos_raw3(SYS_ioctl, fd, FIONREAD, (long)&queued);
+	/* One buffer at least; how many are free in a pipe that is not empty nobody tells. */
+	return queued ? PIPE_BUF : vos_raw2(SYS_fcntl, fd, F_GETPIPE_SZ);
+}
+
+static long splice_to_pipe(const struct end *in, const struct end *out, size_t len, long flags)
+{
+	struct pollfd p = { (int)out->fd, POLLOUT, 0 };
+	long fits = room(out->fd, flags), n, r, w = 0;
+	char buf[STEP];
+
+	if (fits <= 0)
+		return fits;
+	n = move(in, buf, len < (size_t)fits ? len : (size_t)fits, false);
+	if (n <= 0)
+		return n;
+	while (w < n) {
+		r = move(out, buf + w, (size_t)(n - w), true);
+		if (r >= 0)
+			w += r;
+		else if (r == -EAGAIN ||
+			 r == -EINTR) /* another writer had the room: late, not lost */
+			await(&p);
+		else
+			break;
+	}
+	unread(in, n - w);
+	advance(in, w);
+	return w ? w : r;
 }
 
 long vos_sys_splice(long in, long off_in, long out, long off_out, long len, long flags)
@@ -216,8 +337,12 @@ long vos_sys_splice(long in, long off_in, long out, long off_out, long len, long
 		return -ESPIPE;
 	if (!writable(out, wo))
 		return -EBADF;
-	/* One step: what is read must be written, or it would be lost from a pipe. */
-	return copy_loop(&i, &o, (size_t)len < STEP ? (size_t)len : STEP);
+	if (!len)
+		return 0;
+	if ((size_t)len > STEP)
+		len = STEP;
+	return wi ? splice_to_pipe(&i, &o, (size_t)len, flags)
+		  : splice_from_pipe(&i, &o, (size_t)len, flags);
 }
 
 long vos_sys_tee(long in, long out, long len, long flags, long a4, long a5)

@@ -86,6 +86,98 @@ static void with_socket(void)
 	close(q[1]);
 }
 
+static ssize_t drain(int fd, char *buf, size_t size)
+{
+	size_t have = 0;
+	ssize_t n;
+
+	while (have < size && (n = read(fd, buf + have, size - have)) > 0)
+		have += (size_t)n;
+	return (ssize_t)have;
+}
+
+/* Far more than the sockets hold: what one splice() could not send is still in the pipe. */
+static void to_full_socket(void)
+{
+	enum { MUCH = 8 << 20 };
+	char *sent = malloc(MUCH), *got = malloc(MUCH);
+	size_t put = 0, moved = 0, have = 0;
+	int sv[2], p[2];
+	ssize_t n;
+
+	MUST(sent && got && pipe(p) == 0);
+	net_tcp_pair(sv);
+	net_nonblock(sv[0]);
+	net_nonblock(p[1]);
+	t_fill(sent, MUCH, 9);
+	do {
+		while (put < MUCH && (n = write(p[1], sent + put, MUCH - put)) > 0)
+			put += (size_t)n;
+		n = splice(p[0], NULL, sv[0], NULL, 50000, 0);
+		moved += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && moved < MUCH);
+	printf("to a full socket: %zd %s\n", n, n < 0 ? t_errname(errno) : "");
+	shutdown(sv[0], SHUT_WR);
+	have = (size_t)drain(sv[1], got, MUCH);
+	SHOW(have == moved);
+	close(p[1]);
+	have += (size_t)drain(p[0], got + have, MUCH - have);
+	SHOW(have == put);
+	SHOW(!memcmp(sent, got, have));
+	close(sv[0]);
+	close(sv[1]);
+	close(p[0]);
+	free(sent);
+	free(got);
+}
+
+/* A pipe without room takes nothing from the socket. */
+static void to_full_pipe(void)
+{
+	static char buf[SIZE];
+	int sv[2], p[2];
+
+	MUST(pipe(p) == 0);
+	net_tcp_pair(sv);
+	MUST(write(sv[0], data, SIZE) == SIZE);
+	net_await(sv[1]);
+	net_nonblock(p[1]);
+	while (write(p[1], data, 4096) > 0)
+		;
+	SHOW(splice(sv[1], NULL, p[1], NULL, SIZE, 0));
+	fcntl(p[1], F_SETFL, 0);
+	SHOW(splice(sv[1], NULL, p[1], NULL, SIZE, SPLICE_F_NONBLOCK));
+	MUST(read(p[0], buf, 4096) == 4096);
+	SHOW(splice(sv[1], NULL, p[1], NULL, 100, 0));
+	shutdown(sv[0], SHUT_WR);
+	SHOW(drain(sv[1], buf, SIZE));
+	SHOW(!memcmp(buf, data + 100, SIZE - 100));
+	signal(SIGPIPE, SIG_IGN);
+	close(p[0]);
+	SHOW(splice(sv[1], NULL, p[1], NULL, 1, 0));
+	signal(SIGPIPE, SIG_DFL);
+	close(p[1]);
+	close(sv[0]);
+	close(sv[1]);
+}
+
+/* An empty pipe: whose mode it goes by. */
+static void from_empty_pipe(void)
+{
+	int sv[2], p[2];
+
+	MUST(pipe(p) == 0);
+	net_tcp_pair(sv);
+	SHOW(splice(p[0], NULL, sv[0], NULL, 10, SPLICE_F_NONBLOCK));
+	net_nonblock(p[0]);
+	SHOW(splice(p[0], NULL, sv[0], NULL, 10, 0));
+	close(p[1]);
+	SHOW(splice(p[0], NULL, sv[0], NULL, 10, 0));
+	close(p[0]);
+	close(sv[0]);
+	close(sv[1]);
+}
+
 static void pipes(void)
 {
 	struct iovec iov = { data, 3000 };
@@ -134,6 +226,9 @@ int main(void)
 	with_file("tree", P("tree"));
 	with_file("local", L("local"));
 	with_socket();
+	to_full_socket();
+	to_full_pipe();
+	from_empty_pipe();
 	pipes();
 	refused();
 	return t_end();
