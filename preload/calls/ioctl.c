@@ -44,9 +44,9 @@ static const struct type types[] = {
 	GET(SIOCGSTAMPNS, struct timespec),
 	GET(SIOCOUTQNSD, int),
 	/* files */
-	GET(FS_IOC_GETFLAGS, long),
-	SET(FS_IOC_SETFLAGS, long),
-	GET(FS_IOC_GETVERSION, long),
+	GET(FS_IOC_GETFLAGS, int),
+	SET(FS_IOC_SETFLAGS, int),
+	GET(FS_IOC_GETVERSION, int),
 	GET(FIGETBSZ, int),
 	GET(FS_IOC_FSGETXATTR, struct fsxattr),
 	SET(FS_IOC_FSSETXATTR, struct fsxattr),

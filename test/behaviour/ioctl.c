@@ -2,6 +2,7 @@
 /* run-as: root user */
 /* ioctl(): the requests that have a meaning for sockets and files, and refused ones. */
 #include "net.h"
+#include <linux/fs.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -79,6 +80,28 @@ static void on_files(void)
 	close(fd);
 }
 
+/* Their numbers say long, but the kernel has always read and written an int. */
+static void flags_of_files(void)
+{
+	int fd = TRY(open(P("f"), O_RDWR));
+	struct {
+		int value, guard;
+	} v = { 0, 0x5afe };
+	int before;
+
+	SHOW(ioctl(fd, FS_IOC_GETFLAGS, &v));
+	SHOW(v.guard);
+	before = v.value;
+	v.value |= FS_NOATIME_FL;
+	SHOW(ioctl(fd, FS_IOC_SETFLAGS, &v));
+	SHOW(ioctl(fd, FS_IOC_GETFLAGS, &v));
+	SHOW(v.value == (before | FS_NOATIME_FL));
+	SHOW(v.guard);
+	TRY(ioctl(fd, FS_IOC_GETVERSION, &v) < 0 ? -1 : 0);
+	SHOW(v.guard);
+	close(fd);
+}
+
 static void interfaces(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo" };
@@ -109,6 +132,7 @@ int main(void)
 	counts();
 	modes();
 	on_files();
+	flags_of_files();
 	interfaces();
 	return t_end();
 }

@@ -67,7 +67,7 @@ static void attributes(void)
 /* Those that fd alone allows are done by a thread that may have acted for somebody else before. */
 static void files(void)
 {
-	long flags = 0;
+	int flags = 0;
 	char c;
 	int fd;
 
