@@ -302,7 +302,7 @@ EXPORT int remove(const char *path)
 {
 	long r = CALL(unlink, path);
 
-	if (r == -EISDIR || r == -EPERM)
+	if (r == -EISDIR)
 		r = CALL(rmdir, path);
 	return (int)vos_result(r);
 }
