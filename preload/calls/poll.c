@@ -53,12 +53,15 @@ bool vos_poll_remote(const struct pollfd *p, unsigned n)
 	return false;
 }
 
-/* Has anything happened that the program wants to know? */
-static bool mark(struct set *s, unsigned i, int revents)
+/*
+ * @revents of what was asked for, and of what nobody has to ask for. What was asked is not read
+ * from the program's array again: another thread may change it meanwhile.
+ */
+static bool mark(struct set *s, unsigned i, int events, int revents)
 {
 	struct pollfd *p = &s->p[i];
 
-	revents &= p->events | POLLERR | POLLHUP | POLLNVAL;
+	revents &= events | POLLERR | POLLHUP | POLLNVAL;
 	if (revents && !p->revents)
 		s->ready++;
 	p->revents |= (short)revents;
@@ -93,17 +96,17 @@ static void add_remote(struct set *s, unsigned i, uint64_t word)
 		if (vos_current(word))
 			s->count[VOS_WORD_DOMAIN(word)]++;
 		else
-			mark(s, i, POLLERR | POLLHUP);
+			mark(s, i, 0, POLLERR | POLLHUP);
 		break;
 	case VOS_FD_EPOLL:
 		add_local(s, i);
 		for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++)
 			s->count[d] += vos_epoll_in(word, d) != 0;
 		if (vos_epoll_any_dead(word))
-			mark(s, i, POLLIN | POLLRDNORM);
+			mark(s, i, s->p[i].events, POLLIN | POLLRDNORM);
 		break;
 	default:
-		mark(s, i, POLLNVAL);
+		mark(s, i, 0, POLLNVAL);
 	}
 }
 
@@ -131,11 +134,11 @@ static void domain_died(struct set *s, unsigned d)
 		uint64_t word = s->p[i].fd < 0 ? 0 : vos_fd(s->p[i].fd);
 
 		if (VOS_WORD_KIND(word) == VOS_FD_EPOLL && vos_epoll_any_dead(word))
-			mark(s, i, POLLIN | POLLRDNORM);
+			mark(s, i, s->p[i].events, POLLIN | POLLRDNORM);
 		else if ((VOS_WORD_KIND(word) == VOS_FD_FILE ||
 			  VOS_WORD_KIND(word) == VOS_FD_SOCKET) &&
 			 VOS_WORD_DOMAIN(word) == d)
-			mark(s, i, POLLERR | POLLHUP);
+			mark(s, i, 0, POLLERR | POLLHUP);
 	}
 	s->count[d] = 0;
 }
@@ -186,11 +189,12 @@ static long begin(struct set *s, unsigned d, int64_t ns, struct vos_req *q)
 static void end(struct set *s, struct vos_req *q, long r)
 {
 	const volatile struct vos_pollfd *in = (const struct vos_pollfd *)vos_req_in_ptr(q);
+	const struct vos_pollfd *asked = (const struct vos_pollfd *)vos_req_out_ptr(q);
 	long found = 0;
 
 	for (unsigned i = 0; r > 0 && i < s->n; i++)
 		if (s->asked[i] & 1u << q->dom)
-			found += mark(s, i, in++->revents);
+			found += mark(s, i, asked++->events, in++->revents);
 	if (r > 0 && r != found)
 		r = vos_req_breach(q);
 	vos_req_end(q);
@@ -236,7 +240,7 @@ static void take_local(struct set *s)
 {
 	for (unsigned k = 0; k < s->nlocal; k++)
 		if (s->local[k].revents)
-			mark(s, s->at[k], s->local[k].revents);
+			mark(s, s->at[k], s->local[k].events, s->local[k].revents);
 }
 
 /* Everywhere, without waiting. */

@@ -173,6 +173,33 @@ static void sleeping(void)
 	}
 }
 
+static struct pollfd changing;
+
+static void *change_and_write(void *arg)
+{
+	t_sleep_ms(60); /* until it has been read; otherwise poll() waits in vain, natively too */
+	changing.events = 0;
+	MUST(write(*(int *)arg, "x", 1) == 1);
+	return NULL;
+}
+
+/* What was asked counts, whatever another thread writes into the array meanwhile. */
+static void changed(void)
+{
+	pthread_t t;
+	int sv[2];
+	char c;
+
+	net_tcp_pair(sv);
+	changing = (struct pollfd){ sv[1], POLLIN, 0 };
+	MUST(pthread_create(&t, NULL, change_and_write, &sv[0]) == 0);
+	show("changed while asleep", poll(&changing, 1, 5000), &changing, 1);
+	pthread_join(t, NULL);
+	SHOW(read(sv[1], &c, 1));
+	close(sv[0]);
+	close(sv[1]);
+}
+
 static void many(void)
 {
 	enum { N = 200 };
@@ -204,6 +231,7 @@ int main(void)
 	events();
 	special();
 	sleeping();
+	changed();
 	many();
 	return t_end();
 }
