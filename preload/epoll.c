@@ -245,10 +245,14 @@ long vos_epoll_adopt(long epfd, struct vos_epoll **e)
 
 uint64_t vos_epoll_duped(uint64_t word)
 {
-	struct vos_epoll *e = vos_epoll_get(word);
+	struct vos_epoll *e;
+	uint64_t mask;
 
+	vos_epoll_lock(&mask);
+	e = vos_epoll_get(word);
 	if (e)
 		atomic_fetch_add(&e->refs, 1);
+	vos_epoll_unlock(&mask);
 	return word;
 }
 
@@ -265,16 +269,14 @@ static void clear_members(struct vos_epoll *e)
 
 void vos_epoll_closed(uint64_t word)
 {
-	struct vos_epoll *e = vos_epoll_get(word);
+	struct vos_epoll *e;
 	uint64_t mask;
 
-	if (!e || e->refs > 1) {
-		if (e)
-			atomic_fetch_sub(&e->refs, 1);
-		return;
-	}
 	vos_epoll_lock(&mask);
-	/* Until refs is 0 nobody else gets this record; whoever still looks sees another gen. */
+	e = vos_epoll_get(word);
+	if (!e || atomic_fetch_sub(&e->refs, 1) > 1)
+		goto out;
+	/* Nobody else gets this record while we have the lock; who still looks sees another gen. */
 	e->gen++;
 	for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++) {
 		uint64_t c = vos_epoll_companion(e, d);
@@ -284,7 +286,7 @@ void vos_epoll_closed(uint64_t word)
 			vos_req_about(c, VOS_OP_close);
 	}
 	clear_members(e);
-	e->refs = 0;
+out:
 	vos_epoll_unlock(&mask);
 }
 
