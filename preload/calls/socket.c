@@ -60,7 +60,10 @@ static void set_timed(long fd, int which, bool on)
 	if ((unsigned long)fd >= NUMBERS || is_timed(fd, which) == on)
 		return;
 	/* Relaxed: threads that set it and wait at once have no order of their own. */
-	atomic_fetch_xor_explicit(&timed[which][fd / 64], bit, memory_order_relaxed);
+	if (on)
+		atomic_fetch_or_explicit(&timed[which][fd / 64], bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(&timed[which][fd / 64], ~bit, memory_order_relaxed);
 }
 
 static void note_timeout(long fd, int which, const void *value, socklen_t len)
