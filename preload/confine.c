@@ -31,18 +31,31 @@ static void get_ready(void)
 
 long vos_sys_prctl(long op, long a1, long a2, long a3, long a4, long a5)
 {
+	bool was = vos_chan_confined;
+	long r;
+
 	(void)a5;
 	if (op == PR_SET_SECCOMP)
 		get_ready();
-	return vos_raw5(SYS_prctl, op, a1, a2, a3, a4);
+	r = vos_raw5(SYS_prctl, op, a1, a2, a3, a4);
+	if (op == PR_SET_SECCOMP && r < 0) /* a probe */
+		vos_chan_confined = was;
+	return r;
 }
 
 long vos_sys_seccomp(long op, long flags, long args, long a3, long a4, long a5)
 {
+	bool sets = op == SECCOMP_SET_MODE_STRICT || op == SECCOMP_SET_MODE_FILTER;
+	bool was = vos_chan_confined;
+	long r;
+
 	(void)a3, (void)a4, (void)a5;
-	if (op == SECCOMP_SET_MODE_STRICT || op == SECCOMP_SET_MODE_FILTER)
+	if (sets)
 		get_ready();
-	return vos_raw3(SYS_seccomp, op, flags, args);
+	r = vos_raw3(SYS_seccomp, op, flags, args);
+	if (sets && r < 0) /* a probe */
+		vos_chan_confined = was;
+	return r;
 }
 
 EXPORT int prctl(int op, ...)

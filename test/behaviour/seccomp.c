@@ -47,6 +47,33 @@ static int confined(int file, int sock)
 	return t_failed;
 }
 
+/* Asking what there is confines nobody: a remote descriptor can still be passed on. */
+static void probe(int file)
+{
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int))];
+	} u = { .h = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	char c = 'x';
+	struct iovec iov = { &c, 1 };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &u,
+			    .msg_controllen = sizeof(u.room) };
+	int sv[2], got;
+
+	SHOW(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL));
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == 0);
+	memcpy(CMSG_DATA(&u.h), &file, sizeof(file));
+	SHOW(sendmsg(sv[0], &m, 0));
+	SHOW(recvmsg(sv[1], &m, 0));
+	memcpy(&got, CMSG_DATA(&u.h), sizeof(got));
+	SHOW(pread(got, &c, 1, 3));
+	close(got);
+	close(sv[0]);
+	close(sv[1]);
+}
+
 int main(void)
 {
 	char buf[8];
@@ -57,6 +84,7 @@ int main(void)
 	t_start();
 	t_puts(P("f"), "0123456789");
 	fd = open(P("f"), O_RDWR);
+	probe(fd);
 	net_tcp_pair(sv);
 	pid = fork();
 	if (!pid)
