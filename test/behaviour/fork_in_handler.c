@@ -8,14 +8,12 @@
 static bool forked_inside;
 static int fd;
 
-static void child_reads(const char *who, off_t at)
+/* Both children run at the same time: they say it by their status alone. */
+static void child_reads(char what, off_t at)
 {
 	char c = 0;
 
-	SHOW(pread(fd, &c, 1, at));
-	printf("%s reads %c\n", who, c);
-	fflush(stdout);
-	_exit(t_failed);
+	_exit(pread(fd, &c, 1, at) != 1 || c != what);
 }
 
 static void on_signal(int sig)
@@ -27,7 +25,7 @@ static void on_signal(int sig)
 	fflush(stdout);
 	pid = fork();
 	if (!pid)
-		child_reads("the handler's child", 1);
+		child_reads('b', 1);
 	t_wait("the handler's child", pid);
 }
 
@@ -55,7 +53,7 @@ int main(void)
 		if (!pid && i < 3)
 			_exit(0);
 		if (!pid)
-			child_reads("the child", 2);
+			child_reads('c', 2);
 		t_wait("the child", pid);
 	}
 	close(fd);
