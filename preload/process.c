@@ -131,6 +131,8 @@ void vos_fork_begin(struct vos_fork *f)
 	}
 }
 
+static void drop_held(void);
+
 /* What we had in this domain stays with our parent. */
 static void lose(struct vos_domain *d)
 {
@@ -153,6 +155,7 @@ void vos_fork_child(const struct vos_fork *f, bool at_once)
 		if (known_there(i))
 			known |= (uint8_t)(1u << i);
 	mark_process();
+	drop_held();
 	vos_domain_forked();
 	vos_epoll_forked();
 	for (unsigned i = 0; known; i++, known >>= 1) {
@@ -341,6 +344,42 @@ long vos_sys_vfork(long a0, long a1, long a2, long a3, long a4, long a5)
 pid_t vos_vfork_by_fork(void) HIDDEN;
 pid_t (*vos_vfork_target)(void) HIDDEN = vos_vfork_by_fork;
 
+/*
+ * The ends that children hold open until they are something else. A child forked meanwhile by
+ * another thread has copies, which would have us wait for it as well.
+ */
+static _Atomic int held[16];  /* number + 1; 0: free */
+static __thread int ours TLS; /* what this thread holds, likewise */
+
+static void hold(int fd)
+{
+	int none = 0;
+
+	ours = fd + 1;
+	for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++, none = 0)
+		if (atomic_compare_exchange_strong(&held[i], &none, ours))
+			return;
+}
+
+static void hold_no_more(int fd, int outer)
+{
+	for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++)
+		if (held[i] == fd + 1)
+			held[i] = 0;
+	ours = outer;
+}
+
+static void drop_held(void)
+{
+	for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++) {
+		int n = atomic_exchange(&held[i], 0);
+
+		if (n && n != ours)
+			vos_chan_close_fd(n - 1);
+	}
+	ours = 0;
+}
+
 static void wait_for_end(int fd)
 {
 	long r;
@@ -353,18 +392,20 @@ static void wait_for_end(int fd)
 
 pid_t vos_vfork_by_fork(void)
 {
-	int p[2], hidden;
+	int p[2], hidden, outer = ours;
 	pid_t pid;
 
 	vos_need_init();
 	if (vos_raw2(SYS_pipe2, (long)p, O_CLOEXEC))
 		return fork();
 	hidden = vos_fd_hide(p[1]);
+	hold(hidden);
 	pid = fork();
 	if (!pid) {
 		vos_raw1(SYS_close, p[0]);
 		return 0;
 	}
+	hold_no_more(hidden, outer);
 	vos_fd_set(hidden, 0);
 	vos_raw1(SYS_close, hidden);
 	if (pid > 0)

@@ -2,6 +2,8 @@
 /* run-as: root user */
 /* posix_spawn() with file actions on tree files; popen() and system(); vfork(). */
 #include "t.h"
+
+#include <pthread.h>
 #include <spawn.h>
 
 extern char **environ;
@@ -115,6 +117,44 @@ static void by_vfork(void)
 	t_wait("vfork, no program", pid);
 }
 
+/* Children of other threads, which live on, are not what vfork() waits for. */
+static void *fork_others(void *go)
+{
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = fork();
+		char c;
+
+		if (!pid) {
+			close(((int *)go)[1]);
+			_exit(read(((int *)go)[0], &c, 1) != 0);
+		}
+	}
+	return NULL;
+}
+
+static void vfork_beside_forks(void)
+{
+	int go[2], status;
+	volatile int good = 0;
+	pthread_t t;
+
+	MUST(pipe(go) == 0);
+	MUST(pthread_create(&t, NULL, fork_others, go) == 0);
+	for (int i = 0; i < 30; i++) {
+		pid_t pid = vfork();
+
+		if (!pid)
+			_exit(0);
+		good += waitpid(pid, &status, 0) == pid && !status;
+	}
+	pthread_join(t, NULL);
+	close(go[1]);
+	for (int i = 0; i < 20; i++)
+		good += wait(&status) > 0 && !status;
+	close(go[0]);
+	printf("children beside others: %d\n", good);
+}
+
 int main(void)
 {
 	t_start();
@@ -124,5 +164,6 @@ int main(void)
 	actions();
 	shells();
 	by_vfork();
+	vfork_beside_forks();
 	return t_end();
 }
