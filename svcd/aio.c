@@ -95,7 +95,7 @@ static bool suitable(const struct call *c, bool out)
 	struct ofd *o = c->ofd[0];
 
 	return !atomic_load_explicit(&o->no_aio, memory_order_relaxed) &&
-	       !(c->a[4] & ~(RWF_DSYNC | RWF_SYNC)) &&
+	       !((int)c->a[4] & ~(RWF_DSYNC | RWF_SYNC)) &&
 	       !(out && atomic_load_explicit(&o->desc->flags, memory_order_relaxed) & O_APPEND) &&
 	       ready(driving);
 }
