@@ -129,9 +129,15 @@ static int add_domain(const struct vos_state_domain *d)
 	return vos_config.ndomains++;
 }
 
-static int find_domain(const struct vos_state_domain *d)
+static bool has_ticket(const struct vos_state_domain *d)
 {
-	if (!(d->ticket[0] | d->ticket[1]))
+	return d->ticket[0] | d->ticket[1];
+}
+
+/* @cwd: our working directory is there. Even if it is dead: what we call "." must not be local. */
+static int find_domain(const struct vos_state_domain *d, bool cwd)
+{
+	if (!has_ticket(d) && !cwd)
 		return NONE;
 	for (int i = 0; i < vos_config.ndomains; i++)
 		if (!strcmp(vos_config.domain[i].name, d->name) &&
@@ -180,6 +186,10 @@ static void take_domain(const struct state *s, uint32_t i)
 	if (s->domain_here[i] < 0)
 		return;
 	d = &vos_domain[s->domain_here[i]];
+	if (!has_ticket(from)) { /* whoever answers there knows nothing of what we have */
+		d->inc = (uint8_t)(from->inc + 1);
+		return;
+	}
 	memcpy(d->ticket, from->ticket, sizeof(d->ticket));
 	d->inc = (uint8_t)from->inc;
 	for (d->nroots = 0; d->nroots < from->nroots; d->nroots++) {
@@ -221,7 +231,9 @@ static bool take_over(struct state *s)
 	bool soon = false;
 
 	for (uint32_t i = 0; i < VOS_MAX_DOMAINS; i++)
-		s->domain_here[i] = i < h->ndomains ? find_domain(&s->domain[i]) : NONE;
+		s->domain_here[i] = i < h->ndomains
+					    ? find_domain(&s->domain[i], (int)i == h->cwd_domain)
+					    : NONE;
 	for (uint32_t i = 0; i < h->nprefixes; i++)
 		s->prefix_here[i] = find_prefix(s, &s->prefix[i]);
 	for (uint32_t i = 0; i < h->ndomains; i++) {
@@ -231,7 +243,13 @@ static bool take_over(struct state *s)
 	for (uint32_t i = 0; i < h->nfds; i++)
 		soon |= take_fd(s, &s->fd[i]);
 	vos_epoll_restore(s->epoll, h->nepolls, s->member, h->nmembers, s->domain_here);
-	if (h->cwd_domain >= 0 && s->domain_here[h->cwd_domain] >= 0) {
+	if (h->cwd_domain >= 0) {
+		if (s->domain_here[h->cwd_domain] <
+		    0) { /* no place for it: nothing may be "." then */
+			vos_say("the working directory is in a domain for which there is no place",
+				NULL);
+			vos_die(127);
+		}
 		vos_cwd_domain = s->domain_here[h->cwd_domain];
 		vos_cwd_prefix = h->cwd_prefix >= 0 ? s->prefix_here[h->cwd_prefix] : NONE;
 		vos_files_remote = true; /* even if no prefix of ours is */

@@ -26,7 +26,7 @@ client() { # COMMAND...: with both domains
 }
 
 cat >"$work/bin/client.py" <<'END'
-import errno, os, select, signal, socket, sys, threading, time
+import errno, os, select, signal, socket, subprocess, sys, threading, time
 
 domain, pid = sys.argv[1], int(sys.argv[2])
 tree = os.environ["VT_DIR"]
@@ -65,6 +65,8 @@ def blocked(name, f, *a):
     t.start()
     return t
 
+home = os.getcwd()
+os.chdir(tree)
 ep = select.epoll()
 ep.register(c, select.EPOLLIN)
 po = select.poll()
@@ -96,6 +98,14 @@ for name, f, *args in dead:
     what = result(f, *args)
     ms = int((time.monotonic() - start) * 1000)
     say("%s on what is dead" % name, what in allowed[domain] and ms <= 100, "%s after %d ms" % (what, ms))
+# What is executed now has no working directory, rather than another one.
+if domain == "storage":
+    before = os.listdir(home)
+    for command in (["ls"], ["cat", "note"], ["touch", "new"], ["sh", "-c", "ls; echo x >new"]):
+        r = subprocess.run(command, capture_output=True)
+        say("%s in a directory that is dead" % command[0], r.returncode != 0 and not r.stdout, r)
+    say("nothing else was touched", os.listdir(home) == before)
+os.chdir("/")
 # The other domain does not notice.
 if domain == "storage":
     c.sendall(b"alive")
