@@ -25,6 +25,8 @@ struct set {
 	unsigned ready;			 /* members with revents */
 	unsigned count[VOS_MAX_DOMAINS]; /* members in each domain */
 	uint8_t *asked;			 /* bit for each domain whose request has the member */
+	int16_t *events;		 /* what was asked for: neither the program's array nor the
+					  * request, which others can write, is read for it again */
 	struct pollfd *local;		 /* and VOS_MANY_FDS spare ones */
 	uint32_t *at;			 /* which member each of local is */
 	unsigned nlocal;
@@ -84,7 +86,7 @@ static uint64_t word_in(uint64_t word, unsigned d)
 
 static void add_local(struct set *s, unsigned i)
 {
-	s->local[s->nlocal] = (struct pollfd){ s->p[i].fd, s->p[i].events, 0 };
+	s->local[s->nlocal] = (struct pollfd){ s->p[i].fd, s->events[i], 0 };
 	s->at[s->nlocal++] = i;
 }
 
@@ -103,7 +105,7 @@ static void add_remote(struct set *s, unsigned i, uint64_t word)
 		for (unsigned d = 0; d < VOS_MAX_DOMAINS; d++)
 			s->count[d] += vos_epoll_in(word, d) != 0;
 		if (vos_epoll_any_dead(word))
-			mark(s, i, s->p[i].events, POLLIN | POLLRDNORM);
+			mark(s, i, s->events[i], POLLIN | POLLRDNORM);
 		break;
 	default:
 		mark(s, i, 0, POLLNVAL);
@@ -116,6 +118,7 @@ static void sort_members(struct set *s)
 		uint64_t word = s->p[i].fd < 0 ? 0 : vos_fd(s->p[i].fd);
 
 		s->p[i].revents = 0;
+		s->events[i] = *(volatile short *)&s->p[i].events;
 		if (s->p[i].fd < 0)
 			continue;
 		if (word)
@@ -134,7 +137,7 @@ static void domain_died(struct set *s, unsigned d)
 		uint64_t word = s->p[i].fd < 0 ? 0 : vos_fd(s->p[i].fd);
 
 		if (VOS_WORD_KIND(word) == VOS_FD_EPOLL && vos_epoll_any_dead(word))
-			mark(s, i, s->p[i].events, POLLIN | POLLRDNORM);
+			mark(s, i, s->events[i], POLLIN | POLLRDNORM);
 		else if ((VOS_WORD_KIND(word) == VOS_FD_FILE ||
 			  VOS_WORD_KIND(word) == VOS_FD_SOCKET) &&
 			 VOS_WORD_DOMAIN(word) == d)
@@ -171,7 +174,7 @@ static long begin(struct set *s, unsigned d, int64_t ns, struct vos_req *q)
 		if (!w || !vos_req_knows(q, w) || k == s->count[d])
 			continue;
 		s->asked[i] |= (uint8_t)(1u << d);
-		out[k++] = (struct vos_pollfd){ VOS_WORD_HANDLE(w), s->p[i].events, 0, 0 };
+		out[k++] = (struct vos_pollfd){ VOS_WORD_HANDLE(w), s->events[i], 0, 0 };
 	}
 	if (!k) { /* what there was to ask of was the last instance's */
 		vos_req_end(q);
@@ -189,12 +192,11 @@ static long begin(struct set *s, unsigned d, int64_t ns, struct vos_req *q)
 static void end(struct set *s, struct vos_req *q, long r)
 {
 	const volatile struct vos_pollfd *in = (const struct vos_pollfd *)vos_req_in_ptr(q);
-	const struct vos_pollfd *asked = (const struct vos_pollfd *)vos_req_out_ptr(q);
 	long found = 0;
 
 	for (unsigned i = 0; r > 0 && i < s->n; i++)
 		if (s->asked[i] & 1u << q->dom)
-			found += mark(s, i, asked++->events, in++->revents);
+			found += mark(s, i, s->events[i], in++->revents);
 	if (r > 0 && r != found)
 		r = vos_req_breach(q);
 	vos_req_end(q);
@@ -330,7 +332,10 @@ long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *m
 	struct pollfd few[FEW + VOS_MANY_FDS];
 	uint32_t few_at[FEW];
 	uint8_t few_asked[FEW];
-	struct set s = { .p = p, .n = n, .local = few, .at = few_at, .asked = few_asked };
+	int16_t few_events[FEW];
+	struct set s = {
+		.p = p, .n = n, .local = few, .at = few_at, .asked = few_asked, .events = few_events
+	};
 	struct vos_hold hold;
 	size_t size = 0;
 	int only;
@@ -339,13 +344,15 @@ long vos_poll(struct pollfd *p, unsigned n, int64_t ns, const struct vos_mask *m
 	if (n > FEW) {
 		if (too_many(n))
 			return -EINVAL;
-		size = n * (sizeof(*s.local) + sizeof(*s.at) + sizeof(*s.asked)) +
+		size = n * (sizeof(*s.local) + sizeof(*s.at) + sizeof(*s.events) +
+			    sizeof(*s.asked)) +
 		       VOS_MANY_FDS * sizeof(*s.local);
 		s.local = vos_call_memory(size);
 		if (!s.local)
 			return -ENOMEM;
 		s.at = (uint32_t *)(s.local + n + VOS_MANY_FDS);
-		s.asked = (uint8_t *)(s.at + n);
+		s.events = (int16_t *)(s.at + n);
+		s.asked = (uint8_t *)(s.events + n);
 	}
 	sort_members(&s);
 	only = only_domain(&s);

@@ -89,7 +89,8 @@ for i in range(rounds):
     restarted.clear()
     counted.wait()
 print("descriptors:", counts)
-if counts[-1] > counts[1]:
+# Who is about to attach, and who has, differs by a few; what is left behind adds up.
+if counts[-1] - counts[1] >= rounds - 2:
     wrong("descriptors are left behind")
 sys.stdout.flush()
 os._exit(failed)
