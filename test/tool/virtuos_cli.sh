@@ -105,6 +105,7 @@ for type in SOCK_SEQPACKET SOCK_STREAM; do
 	read -r -t 10 _ <&"$out" || failed=1
 	expect 0 '^$' "$v" check good.conf
 	kill "$listener"
+	wait "$listener" 2>/dev/null || true
 	listener=
 	exec {out}<&-
 done
