@@ -528,7 +528,7 @@ static void check_all(void)
 	raw_read_file(BENCH_DATA, 1);
 	if (memcmp(seen, io.buf, BENCH_DATA))
 		die("pread: other data", 0);
-	if (vos_raw4(SYS_pread64, io.file, io.buf, 1, 0) == 1)
+	if (vos_raw4(SYS_pread64, io.file, io.buf, BENCH_DATA, 0) == BENCH_DATA)
 		die("the file is not forwarded", 0);
 	if (vos_raw2(SYS_fstat, io.sock[0], stat) == 0 &&
 	    vos_raw3(SYS_getpeername, io.sock[0], io.buf, stat) == 0)
