@@ -301,6 +301,9 @@ void vos_req_end(struct vos_req *q)
 		vos_lane_release(q->l, q->slot & (VOS_SLOTS - 1));
 	else
 		vos_lane_unclaim(q->l, q->slot);
+	/* What went on on top of us (a handler, cancel()) had us move on to the next channel. */
+	if (unlikely(q->l != mine[q->dom].l) && !q->l->depth)
+		vos_domain_leave(q->c, q->l);
 }
 
 /* --- calls that were left by longjmp() ------------------------------------------------------ */
