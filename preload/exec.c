@@ -166,11 +166,17 @@ static long exec_routed(long dirfd, const char *path, char *const *argv, struct 
 		return res;
 	if (r.dom == VOS_TO_DENY)
 		return -EACCES;
-	if (r.dom != VOS_TO_LOCAL)
-		return exec_remote(dirfd, path, argv, env, flags, depth);
-	res = exec_here(r.dirfd, r.path, argv, env, flags);
-	if (!vos_route_again(&r, res, how))
+	if (r.dom == VOS_TO_LOCAL) {
+		res = exec_here(r.dirfd, r.path, argv, env, flags);
+		if (!vos_route_again(&r, res, how))
+			return res;
+	}
+	/* Not a copy of what only a symlink in the domain leads to. */
+	res = vos_settle(&r, how);
+	if (res)
 		return res;
+	if (r.dom == VOS_TO_LOCAL)
+		return exec_here(r.dirfd, r.path, argv, env, flags);
 	return r.dom == VOS_TO_DENY ? -EACCES : exec_remote(dirfd, path, argv, env, flags, depth);
 }
 

@@ -10,10 +10,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/xattr.h>
 
 #define ALIGN8(n)    (((n) + 7) & ~(size_t)7)
 #define REDIRECT_MIN (sizeof(struct vos_redirect) + 512)
@@ -350,7 +354,9 @@ static int route_how(enum vos_op op, const long a[6], int which)
 	case VOS_OP_fchownat:
 		return how | (flags & AT_SYMLINK_NOFOLLOW ? VOS_ROUTE_NOFOLLOW : 0);
 	case VOS_OP_linkat:
-		return how | (which || !(flags & AT_SYMLINK_FOLLOW) ? VOS_ROUTE_NOFOLLOW : 0);
+		if (which)
+			return how | VOS_ROUTE_NOFOLLOW | VOS_ROUTE_PARENT;
+		return how | (flags & AT_SYMLINK_FOLLOW ? 0 : VOS_ROUTE_NOFOLLOW);
 	case VOS_OP_fchmodat:
 	case VOS_OP_truncate:
 	case VOS_OP_statfs:
@@ -361,8 +367,13 @@ static int route_how(enum vos_op op, const long a[6], int which)
 		return 0;
 	case VOS_OP_readlinkat: /* of a descriptor that is a symlink, opened with O_PATH */
 		return VOS_ROUTE_NOFOLLOW | VOS_ROUTE_EMPTY;
-	default:
+	case VOS_OP_lsetxattr:
+	case VOS_OP_lgetxattr:
+	case VOS_OP_llistxattr:
+	case VOS_OP_lremovexattr:
 		return VOS_ROUTE_NOFOLLOW;
+	default:
+		return VOS_ROUTE_NOFOLLOW | VOS_ROUTE_PARENT;
 	}
 }
 
@@ -402,19 +413,6 @@ static long remote_call(enum vos_op op, const long a[6], const int at[2], int n,
 	return vos_forward(op, (unsigned)r[0].dom, b, rd);
 }
 
-/* An error of one end comes before that of both together. */
-static bool bad_dirfd(const long a[6], const int at[2])
-{
-	for (int i = 0; i < 2; i++) {
-		const char *path = (const char *)a[at[i] + 1];
-
-		if (path && *path != '/' && (int)a[at[i]] != AT_FDCWD &&
-		    vos_raw2(SYS_fcntl, a[at[i]], F_GETFD) < 0)
-			return true;
-	}
-	return false;
-}
-
 static int path_args(enum vos_op op, int at[2])
 {
 	int n = 0;
@@ -425,15 +423,77 @@ static int path_args(enum vos_op op, int at[2])
 	return n;
 }
 
+/* Whatever the path is: flags that are no more than what every kernel takes. */
+static bool usual(enum vos_op op, const long a[6])
+{
+	const int empty = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
+	const struct timespec *t = (const struct timespec *)a[2];
+
+	switch (op) {
+	case VOS_OP_newfstatat:
+		return !((int)a[3] & ~(empty | AT_NO_AUTOMOUNT));
+	case VOS_OP_statx:
+		return !((int)a[2] & ~(empty | AT_NO_AUTOMOUNT)) && (int)a[3] >= 0;
+	case VOS_OP_faccessat2:
+		return !((int)a[2] & ~7) && !((int)a[3] & ~(empty | AT_EACCESS));
+	case VOS_OP_readlinkat:
+		return (int)a[3] > 0;
+	case VOS_OP_unlinkat:
+		return !((int)a[2] & ~AT_REMOVEDIR);
+	case VOS_OP_mknodat:
+		return !(a[2] & S_IFMT & ~(S_IFREG | S_IFIFO)) &&
+		       (a[2] & S_IFMT) != (S_IFREG | S_IFIFO);
+	case VOS_OP_fchownat:
+		return !((int)a[4] & ~empty);
+	case VOS_OP_utimensat:
+		return !((int)a[3] & ~empty) && (!t || ((unsigned long)t[0].tv_nsec < 1000000000 &&
+							(unsigned long)t[1].tv_nsec < 1000000000));
+	case VOS_OP_linkat:
+		return !((int)a[4] & ~(AT_EMPTY_PATH | AT_SYMLINK_FOLLOW));
+	case VOS_OP_renameat2:
+		return (unsigned)a[4] <= RENAME_EXCHANGE;
+	case VOS_OP_truncate:
+		return a[2] >= 0;
+	case VOS_OP_setxattr:
+	case VOS_OP_lsetxattr:
+		return !((int)a[5] & ~(XATTR_CREATE | XATTR_REPLACE)) &&
+		       (size_t)a[4] <= XATTR_SIZE_MAX;
+	default:
+		return true;
+	}
+}
+
+/*
+ * What a kernel refuses before it looks at the path: ours knows, if it is asked with paths that it
+ * cannot read. 1: nothing.
+ */
+static long refused(enum vos_op op, const long a[6], const int at[2], int n)
+{
+	struct vos_route nowhere[2];
+	long r;
+
+	for (int i = 0; i < n; i++) {
+		nowhere[i].dirfd = a[at[i]];
+		nowhere[i].path = (const char *)-1;
+	}
+	r = local_call(op, a, at, n, nowhere);
+	return r == -EFAULT ? 1 : r;
+}
+
 /* A function of its own for the sake of small stacks: what is local takes none of this. */
 static __attribute__((noinline)) long forward_routed(enum vos_op op, const long a[6])
 {
 	struct vos_route route[2];
 	struct vos_redirect_buf rd;
 	int at[2], n = path_args(op, at), hops = 0;
-	bool again = false;
+	bool settled = false;
 	long r;
 
+	if (unlikely(!usual(op, a))) {
+		r = refused(op, a, at, n);
+		if (r <= 0)
+			return r;
+	}
 	if (op == VOS_OP_readlinkat &&
 	    vos_proc_readlink(a[0], (const char *)a[1], (char *)a[2], (size_t)a[3], &r))
 		return r;
@@ -443,36 +503,36 @@ static __attribute__((noinline)) long forward_routed(enum vos_op op, const long 
 			return r;
 	}
 	for (;;) {
+		bool again = false;
+
 		if (route[0].dom == VOS_TO_DENY || (n > 1 && route[1].dom == VOS_TO_DENY))
 			return -EACCES;
 		if (n > 1 && route[0].dom != route[1].dom) {
-			/* The local one may lead to the other's domain all the same. */
-			int i = route[0].dom == VOS_TO_LOCAL ? 0 : 1;
-
-			if (!again && route[i].dom == VOS_TO_LOCAL &&
-			    vos_route_again(&route[i], -ENOENT, route_how(op, a, i))) {
-				again = true;
-				continue;
+			if (settled)
+				return vos_cross_error(op, a);
+			settled = true;
+			for (int i = 0; i < n; i++) {
+				r = vos_settle(&route[i], route_how(op, a, i));
+				if (r)
+					return r;
 			}
-			return bad_dirfd(a, at) ? -EBADF : -EXDEV;
+			continue;
 		}
 		if (route[0].dom == VOS_TO_LOCAL) {
 			r = local_call(op, a, at, n, route);
-			for (int i = 0; r < 0 && i < n && !again; i++)
-				again = vos_route_again(&route[i], r, route_how(op, a, i));
-			if (!again || hops++) {
-				/* A directory that exists only as the way to a prefix is no
-				 * symlink. */
-				if (r == -ENOENT && op == VOS_OP_readlinkat &&
-				    vos_route_above(&route[0]))
-					r = -EINVAL;
-				return r;
-			}
-			continue;
+			for (int i = 0; r < 0 && i < n; i++)
+				again |= vos_route_again(&route[i], r, route_how(op, a, i));
+			if (again && ++hops <= VOS_HOPS_MAX)
+				continue;
+			/* A directory that exists only as the way to a prefix is no symlink. */
+			if (r == -ENOENT && op == VOS_OP_readlinkat && vos_route_above(&route[0]))
+				r = -EINVAL;
+			return r;
 		}
 		r = remote_call(op, a, at, n, route, &rd);
 		if (r != VOS_REDIRECT)
 			return r == -ENOLINK ? -EIO : r;
+		settled = false;
 		r = vos_reroute(&route[n > 1 ? rd.r.which : 0], &rd.r, &hops,
 				route_how(op, a, (int)rd.r.which));
 		if (r)

@@ -90,7 +90,7 @@ static long descriptor(long dirfd, const char *path, const char **rest)
 		fd = number(&p);
 		if (fd < 0 || (*p && *p != '/') || !vos_fd(fd) || !lists_descriptors(dirfd))
 			return -1;
-		*rest = p + strspn(p, "/");
+		*rest = p;
 		return fd;
 	}
 	for (int i = 0; i < 3 && !p; i++) {
@@ -108,7 +108,7 @@ static long descriptor(long dirfd, const char *path, const char **rest)
 	fd = number(&p);
 	if (fd < 0 || (*p && *p != '/'))
 		return -1;
-	*rest = p + strspn(p, "/");
+	*rest = p;
 	return fd;
 }
 
@@ -118,6 +118,20 @@ static bool may_be(const char *path)
 	if (path[0] == '/')
 		return path[1] == 'p' || path[1] == 'd';
 	return path[0] >= '0' && path[0] <= '9';
+}
+
+/* Is the call about the link that the kernel shows, not about what it leads to? */
+static bool is_the_link(const char *rest, int how)
+{
+	if (!*rest)
+		return how & VOS_ROUTE_NOFOLLOW;
+	return how & VOS_ROUTE_PARENT && !rest[strspn(rest, "/")];
+}
+
+static const char *below(const char *rest)
+{
+	rest += strspn(rest, "/");
+	return *rest ? rest : ".";
 }
 
 bool vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
@@ -132,22 +146,23 @@ bool vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
 	if (fd >= 0) {
 		w = vos_fd(fd);
 		if (!w || VOS_WORD_KIND(w) == VOS_FD_EPOLL || VOS_WORD_KIND(w) == VOS_FD_OURS ||
-		    !vos_current(w) || (!*rest && how & VOS_ROUTE_NOFOLLOW))
+		    !vos_current(w) || is_the_link(rest, how))
 			return false;
 		r->dom = (int)VOS_WORD_DOMAIN(w);
 		r->base = VOS_BASE_WORD(w) | (*rest ? 0 : VOS_BASE_SELF);
-		r->path = rest;
+		r->path = *rest ? below(rest) : "";
 		return true;
 	}
 	p = vos_cwd_domain >= 0 ? own_proc(path) : NULL;
 	rest = p ? skip(p, "cwd") : NULL;
-	if (!rest || (*rest && *rest != '/') || (!*rest && how & VOS_ROUTE_NOFOLLOW))
+	if (!rest || (*rest && *rest != '/'))
 		return false;
-	rest += strspn(rest, "/");
+	if (is_the_link(rest, how))
+		return false;
 	r->dom = vos_cwd_domain;
 	r->prefix = vos_cwd_prefix;
 	r->base = VOS_BASE_HERE(VOS_BASE_CWD, r->dom);
-	r->path = *rest ? rest : ".";
+	r->path = below(rest);
 	return true;
 }
 

@@ -4,7 +4,7 @@
  *
  * Most paths are told by their text: absolute and below a prefix, or relative to a descriptor or
  * working directory that is remote. What text cannot tell is resolved as the kernel would, one
- * component after the other, by walk() on canonical names; that is done only where it can matter:
+ * component after the other (walk.c), on canonical names; that is done only where it can matter:
  *
  *	".." in the path			symlinks before it decide what it means
  *	a relative path that begins with the name of a directory on the way to a prefix
@@ -17,13 +17,12 @@
  */
 #define _GNU_SOURCE
 #include "preload/proc.h"
+#include "preload/walk.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/syscall.h>
-
-#define HOPS_MAX 40
 
 bool vos_files_remote;
 int vos_cwd_domain = -1;
@@ -32,25 +31,6 @@ int vos_cwd_prefix = -1;
 static bool prefix_exists; /* some prefix is a local directory as well */
 
 /* --- prefixes ------------------------------------------------------------------------------- */
-
-/* The longest prefix that canonical @path lies in, or -1. *@rest: what follows it. */
-static int find_prefix(const char *path, const char **rest)
-{
-	for (int i = 0; i < vos_config.nprefixes; i++) {
-		const char *p = vos_config.prefix[i].path;
-		size_t n = strlen(p);
-
-		if (n == 1) { /* "/" */
-			*rest = path + 1;
-			return i;
-		}
-		if (!strncmp(path, p, n) && (path[n] == '/' || !path[n])) {
-			*rest = path + n;
-			return i;
-		}
-	}
-	return -1;
-}
 
 /* The path below prefix @p as the kernel's: it may be in the route's own buffer. */
 static long stay_here(struct vos_route *r, int p, const char *rest)
@@ -73,7 +53,7 @@ static long stay_here(struct vos_route *r, int p, const char *rest)
 	return 0;
 }
 
-static long go_prefix(struct vos_route *r, int p, const char *rest)
+long vos_route_prefix(struct vos_route *r, int p, const char *rest)
 {
 	long root;
 
@@ -98,152 +78,27 @@ static long go_prefix(struct vos_route *r, int p, const char *rest)
 
 /* --- the walk ------------------------------------------------------------------------------- */
 
-struct walk {
-	char cur[VOS_PATH_MAX]; /* canonical: no symlink, no "..", no "//"; "" is the root */
-	char todo[VOS_PATH_MAX * 2];
-};
-
-static size_t copy_str(char *to, size_t size, const char *from)
-{
-	size_t n = strlen(from);
-
-	if (n >= size)
-		return 0;
-	memcpy(to, from, n + 1);
-	return n + 1;
-}
-
-/* Where a relative path starts. */
-static long start_of(struct walk *w, long dirfd)
-{
-	long r;
-
-	if ((int)dirfd == AT_FDCWD) {
-		r = vos_raw2(SYS_getcwd, (long)w->cur, sizeof(w->cur));
-	} else {
-		r = vos_proc_link(dirfd, w->cur, sizeof(w->cur) - 1);
-		if (r >= 0)
-			w->cur[r] = 0;
-	}
-	if (r < 0)
-		return r;
-	if (w->cur[0] != '/')
-		return -ENOENT;
-	if (!w->cur[1])
-		w->cur[0] = 0;
-	return 0;
-}
-
-static void up(struct walk *w)
-{
-	char *slash = strrchr(w->cur, '/');
-
-	if (slash)
-		*slash = 0;
-}
-
-static long prepend(struct walk *w, const char *target, size_t n, const char *rest)
-{
-	size_t m = strlen(rest);
-
-	if (n + m + 2 > sizeof(w->todo))
-		return -ENAMETOOLONG;
-	memmove(w->todo + n + 1, rest, m + 1);
-	memcpy(w->todo, target, n);
-	w->todo[n] = '/';
-	if (!m)
-		w->todo[n] = 0;
-	return 0;
-}
-
-/* One component: -EINVAL when it is no symlink. */
-static long step(struct walk *w, const char *name, size_t n, const char *rest, bool follow)
-{
-	char target[VOS_PATH_MAX];
-	size_t len = strlen(w->cur);
-	long r;
-
-	if (len + n + 2 > sizeof(w->cur))
-		return -ENAMETOOLONG;
-	w->cur[len] = '/';
-	memcpy(w->cur + len + 1, name, n);
-	w->cur[len + 1 + n] = 0;
-	if (!follow)
-		return -EINVAL;
-	r = vos_raw4(SYS_readlinkat, AT_FDCWD, (long)w->cur, (long)target, sizeof(target) - 1);
-	if (r < 0)
-		return -EINVAL; /* whatever it is, the real call will say */
-	target[r] = 0;
-	w->cur[target[0] == '/' ? 0 : len] = 0;
-	return prepend(w, target, (size_t)r, rest);
-}
-
-/*
- * Resolve w->todo from w->cur. 1: it entered prefix *@p, w->todo is what remains; 0: it is local
- * all the way; -errno.
- */
-static long walk(struct walk *w, int how, int *p)
-{
-	char *next = w->todo;
-	int links = 0;
-
-	for (;;) {
-		const char *rest;
-		char *name = next + strspn(next, "/");
-		size_t n = strcspn(name, "/");
-		const char *after = name + n;
-		int found;
-		long r;
-
-		found = w->cur[0] ? find_prefix(w->cur, &rest) : -1;
-		if (found >= 0 && !*rest && vos_config.prefix[found].to != VOS_TO_LOCAL) {
-			memmove(w->todo, name, strlen(name) + 1);
-			*p = found;
-			return 1;
-		}
-		if (!n)
-			return 0;
-		next = name + n;
-		if (n == 1 && name[0] == '.')
-			continue;
-		if (n == 2 && name[0] == '.' && name[1] == '.') {
-			up(w);
-			continue;
-		}
-		r = step(w, name, n, after, *after || !(how & VOS_ROUTE_NOFOLLOW));
-		if (r == -EINVAL)
-			continue;
-		if (r)
-			return r;
-		if (++links > HOPS_MAX)
-			return -ELOOP;
-		next = w->todo;
-	}
-}
-
 /* Keep the remaining path in the route's own buffer. */
-static long enter(struct vos_route *r, struct walk *w, int p)
+static long enter(struct vos_route *r, struct vos_walk *w, int p)
 {
-	if (!copy_str(r->buf, sizeof(r->buf), w->todo))
+	size_t n = strlen(w->todo) + 1;
+
+	if (n > sizeof(r->buf))
 		return -ENAMETOOLONG;
-	return go_prefix(r, p, r->buf);
+	memcpy(r->buf, w->todo, n);
+	return vos_route_prefix(r, p, r->buf);
 }
 
 static long route_by_walk(struct vos_route *r, long dirfd, const char *path, int how)
 {
-	struct walk w;
+	struct vos_walk w;
 	long res;
 	int p;
 
-	w.cur[0] = 0;
-	if (path[0] != '/') {
-		res = start_of(&w, dirfd);
-		if (res)
-			return 0; /* the kernel will say what is wrong */
-	}
-	if (!copy_str(w.todo, sizeof(w.todo), path))
+	/* What is wrong the kernel will say. */
+	if (vos_walk_from(&w, dirfd, path))
 		return 0;
-	res = walk(&w, how, &p);
+	res = vos_walk(&w, how, &p);
 	return res == 1 ? enter(r, &w, p) : res;
 }
 
@@ -339,7 +194,7 @@ static long route_absolute(struct vos_route *r, const char *path, int how)
 		return 0;
 	if (dots)
 		return route_by_walk(r, AT_FDCWD, path, how);
-	p = find_prefix(r->buf, &rest);
+	p = vos_find_prefix(r->buf, &rest);
 	if (p >= 0 && vos_config.prefix[p].to != VOS_TO_LOCAL) {
 		if (strnlen(path, VOS_PATH_MAX) == VOS_PATH_MAX)
 			return -ENAMETOOLONG;
@@ -349,7 +204,7 @@ static long route_absolute(struct vos_route *r, const char *path, int how)
 			if (n + 2 < sizeof(r->buf))
 				memcpy(r->buf + n, "/", 2);
 		}
-		return go_prefix(r, p, rest);
+		return vos_route_prefix(r, p, rest);
 	}
 	if (p < 0 && prefix_exists && !plain(AT_FDCWD, path, how))
 		return route_by_walk(r, AT_FDCWD, path, how);
@@ -374,9 +229,25 @@ static long route_remote_dir(struct vos_route *r, uint64_t word, const char *pat
 	return 0;
 }
 
+long vos_route_dir(struct vos_route *r, long dirfd, const char *path, int how)
+{
+	uint64_t word = (int)dirfd == AT_FDCWD ? 0 : vos_fd(dirfd);
+
+	if (word && VOS_WORD_KIND(word) != VOS_FD_EPOLL)
+		return route_remote_dir(r, word, path, how);
+	if ((int)dirfd == AT_FDCWD && vos_cwd_domain >= 0 && (*path || how & VOS_ROUTE_EMPTY)) {
+		r->dom = vos_cwd_domain;
+		r->prefix = vos_cwd_prefix;
+		r->base = VOS_BASE_HERE(VOS_BASE_CWD | (*path ? 0 : VOS_BASE_SELF), r->dom);
+		r->path = path;
+	}
+	return 0;
+}
+
 long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 {
 	uint64_t word;
+	long res;
 
 	r->dom = VOS_TO_LOCAL;
 	r->prefix = -1;
@@ -392,20 +263,9 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 		return 0;
 	if (path[0] == '/')
 		return vos_files_remote ? route_absolute(r, path, how) : 0;
-	if ((int)dirfd == AT_FDCWD) {
-		if (vos_cwd_domain >= 0 && *path) {
-			r->dom = vos_cwd_domain;
-			r->prefix = vos_cwd_prefix;
-			r->base = VOS_BASE_HERE(VOS_BASE_CWD, r->dom);
-			return 0;
-		}
-	} else {
-		word = vos_fd(dirfd);
-		if (word && VOS_WORD_KIND(word) != VOS_FD_EPOLL)
-			return route_remote_dir(r, word, path, how);
-	}
-	if (!vos_files_remote || !*path)
-		return 0;
+	res = vos_route_dir(r, dirfd, path, how);
+	if (res || r->dom >= 0 || !vos_files_remote || !*path)
+		return res;
 	if (has_dotdot(path) || may_lead_to_prefix(path) ||
 	    (prefix_exists && !plain(dirfd, path, how)))
 		return route_by_walk(r, dirfd, path, how);
@@ -450,8 +310,7 @@ bool vos_route_again(struct vos_route *r, long err, int how)
 	return !route_by_walk(r, dirfd, path, how) && r->dom != VOS_TO_LOCAL;
 }
 
-/* Where the root of the redirect lies here. */
-static const char *root_path(const struct vos_route *r, uint32_t root)
+const char *vos_route_root(const struct vos_route *r, uint32_t root)
 {
 	int p = vos_domain_prefix((unsigned)r->dom, VOS_BASE_INC(r->base), root);
 	const char *path;
@@ -468,10 +327,10 @@ long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int
 	size_t k = 0;
 	long res;
 
-	if (++*n > HOPS_MAX)
+	if (++*n > VOS_HOPS_MAX)
 		return -ELOOP;
 	if (rd->root != VOS_ROOT_NONE) {
-		const char *root = root_path(r, rd->root);
+		const char *root = vos_route_root(r, rd->root);
 
 		if (!root)
 			return -EPROTO;
@@ -485,6 +344,8 @@ long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int
 			memcpy(path, root, k);
 		}
 		path[k++] = '/';
+		if (!rd->len) /* not a directory by name */
+			path[k++] = '.';
 	}
 	if (k + rd->len + 1 > sizeof(path))
 		return -ENAMETOOLONG;

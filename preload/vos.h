@@ -271,9 +271,12 @@ struct vos_route {
  * Where the path belongs that starts at @dirfd. 0 or -errno.
  * VOS_ROUTE_NOFOLLOW: the call acts on a symlink that the path ends in, not on what it points to.
  * VOS_ROUTE_EMPTY: an empty path, or NULL, means what @dirfd is.
+ * VOS_ROUTE_PARENT: the call makes, removes or renames what the path ends in, so a symlink is not
+ * followed for a slash behind it.
  */
-enum { VOS_ROUTE_NOFOLLOW = 1, VOS_ROUTE_EMPTY = 2 };
+enum { VOS_ROUTE_NOFOLLOW = 1, VOS_ROUTE_EMPTY = 2, VOS_ROUTE_PARENT = 4 };
 long vos_route(struct vos_route *r, long dirfd, const char *path, int how) HIDDEN;
+#define VOS_HOPS_MAX 40 /* symlinks on one path that lead from one place to another */
 /* Follow a redirect of a call to @dom: the new route, or -ELOOP after too many (*@n counts). */
 long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int how) HIDDEN;
 /*
@@ -283,6 +286,12 @@ long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int
 bool vos_route_again(struct vos_route *r, long err, int how) HIDDEN;
 /* Does the local path of @r name a directory on the way to a prefix? */
 bool vos_route_above(const struct vos_route *r) HIDDEN;
+/* Does a relative path start in a domain, since @dirfd or the working directory is there? */
+long vos_route_dir(struct vos_route *r, long dirfd, const char *path, int how) HIDDEN;
+/* Where the root that a redirect has left lies here, or NULL. */
+const char *vos_route_root(const struct vos_route *r, uint32_t root) HIDDEN;
+/* The place @rest below prefix @p. */
+long vos_route_prefix(struct vos_route *r, int p, const char *rest) HIDDEN;
 void vos_route_init(void) HIDDEN;
 /* Is any file class remote in this program? */
 extern bool vos_files_remote HIDDEN;
@@ -290,6 +299,13 @@ extern bool vos_files_remote HIDDEN;
 /* The working directory: in a domain, or -1 when the kernel's is right. */
 extern int vos_cwd_domain HIDDEN;
 extern int vos_cwd_prefix HIDDEN;
+
+/* --- calls on two paths: cross.c ------------------------------------------------------------- */
+
+/* Follow the path of @r to where it ends: to the domain, or back here. 0 or -errno. */
+long vos_settle(struct vos_route *r, int how) HIDDEN;
+/* The error of link or rename with arguments @a between two domains. */
+long vos_cross_error(enum vos_op op, const long a[6]) HIDDEN;
 
 /* --- start, dispatch ------------------------------------------------------------------------ */
 

@@ -491,12 +491,18 @@ struct where {
 	int dir;	  /* directory of the last component */
 	bool close;	  /* dir is ours to close */
 	const char *name; /* last component, "." or (with the object itself) "" */
+	uint64_t resolve; /* RESOLVE_ of openat2() */
 	uint32_t root;
 	char buf[VOS_PATH_MAX * 2];
 };
 
+/*
+ * Is a symlink followed that the path ends in, and one with a slash behind it? PARENT: calls that
+ * make, remove or rename. CREATE: open, which may make one.
+ */
+enum follow { FOLLOW = 3, NOFOLLOW = 2, CREATE = 1, PARENT = 0 };
 /* 0, -errno, or VOS_REDIRECT (already written for the @which-th path of the call). */
-long walk(struct call *c, int which, int arg, bool follow, struct where *w);
+long walk(struct call *c, int which, int arg, enum follow follow, struct where *w);
 void walk_end(struct where *w);
 /* /proc/self/fd from before --root: an object as a path, "N", that the kernel follows to it. */
 extern int proc_fds;

@@ -20,11 +20,11 @@
 
 #define LINKS_MAX 40
 
-static int open_plain(int dir, const char *path, int flags)
+static int open_plain(const struct where *w, const char *path)
 {
-	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
-				.resolve = RESOLVE_NO_SYMLINKS };
-	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = w->resolve | RESOLVE_NO_SYMLINKS };
+	long fd = syscall(SYS_openat2, w->dir, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : (int)fd;
 }
@@ -108,8 +108,13 @@ static int is_link(int dir, const char *name, char *target, size_t size)
 	return 0;
 }
 
+static bool follows_last(enum follow follow, bool slash)
+{
+	return follow & (slash ? NOFOLLOW : CREATE);
+}
+
 /* The kernel resolves the parent if there is no symlink on the way. -ELOOP: walk it. */
-static long walk_plain(struct where *w, bool follow)
+static long walk_plain(struct where *w, enum follow follow)
 {
 	char target[VOS_PATH_MAX];
 	char *last = last_component(w->buf);
@@ -121,14 +126,15 @@ static long walk_plain(struct where *w, bool follow)
 	}
 	if (last != w->buf) {
 		last[-1] = 0;
-		fd = open_plain(w->dir, w->buf, O_PATH | O_DIRECTORY);
+		fd = open_plain(w, w->buf);
 		last[-1] = '/';
 		if (fd < 0)
 			return fd;
 		take_dir(w, fd);
 	}
 	w->name = last;
-	if ((follow || last[strcspn(last, "/")]) && !is_link(w->dir, last, target, sizeof(target)))
+	if (follows_last(follow, last[strcspn(last, "/")]) &&
+	    !is_link(w->dir, last, target, sizeof(target)))
 		return -ELOOP;
 	return 0;
 }
@@ -164,7 +170,7 @@ static long up(struct call *c, int which, struct where *w, const char *rest)
 
 	if (w->root < c->client->nroots && at_root(c->client, w))
 		return walk_redirect(c, which, w->root, rest);
-	fd = open_plain(w->dir, "..", O_PATH | O_DIRECTORY);
+	fd = open_plain(w, "..");
 	if (fd < 0)
 		return fd;
 	take_dir(w, fd);
@@ -173,7 +179,7 @@ static long up(struct call *c, int which, struct where *w, const char *rest)
 
 static long down(struct where *w, const char *name)
 {
-	int fd = open_plain(w->dir, name, O_PATH | O_DIRECTORY);
+	int fd = open_plain(w, name);
 
 	if (fd < 0)
 		return fd;
@@ -181,7 +187,7 @@ static long down(struct where *w, const char *name)
 	return 0;
 }
 
-static long walk_slow(struct call *c, int which, bool follow, struct where *w)
+static long walk_slow(struct call *c, int which, enum follow follow, struct where *w)
 {
 	char target[VOS_PATH_MAX];
 	char *p = w->buf;
@@ -208,16 +214,19 @@ static long walk_slow(struct call *c, int which, bool follow, struct where *w)
 			continue;
 		}
 		if (end - p == 2 && p[0] == '.' && p[1] == '.') {
-			if (last && !(w->root < c->client->nroots && at_root(c->client, w)))
-				return 0; /* what cannot be done to ".." the kernel says best */
+			/* What cannot be done to ".." the kernel says best, wherever that is. */
+			if (last && (follow == PARENT ||
+				     !(w->root < c->client->nroots && at_root(c->client, w))))
+				return 0;
 			r = up(c, which, w, rest);
 			if (r)
 				return r;
 			p = rest;
 			continue;
 		}
-		if ((!last || follow || *end) && !is_link(w->dir, p, target, sizeof(target))) {
-			if (++links > LINKS_MAX)
+		if ((!last || follows_last(follow, *end)) &&
+		    !is_link(w->dir, p, target, sizeof(target))) {
+			if (w->resolve & RESOLVE_NO_SYMLINKS || ++links > LINKS_MAX)
 				return -ELOOP;
 			/* A trailing slash asks for a directory, also behind the link. */
 			r = insert(w, target, *end && last ? "./" : rest);
@@ -243,10 +252,11 @@ static int start(struct call *c, int which, struct where *w)
 	w->close = false;
 	w->root = c->base_root[which];
 	w->dir = c->base[which];
+	w->resolve = c->op == VOS_OP_openat ? (uint64_t)c->a[4] : 0;
 	return w->dir;
 }
 
-long walk(struct call *c, int which, int arg, bool follow, struct where *w)
+long walk(struct call *c, int which, int arg, enum follow follow, struct where *w)
 {
 	uint64_t base = c->raw[arg];
 	size_t n;
@@ -255,7 +265,7 @@ long walk(struct call *c, int which, int arg, bool follow, struct where *w)
 	start(c, which, w);
 	if (w->dir < 0)
 		return w->dir;
-	if (base & VOS_BASE_SELF && !(base & (VOS_BASE_ROOT(0) | VOS_BASE_CWD))) {
+	if (base & VOS_BASE_SELF && !(base & VOS_BASE_ROOT(0))) {
 		w->name = "";
 		return 0;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* open in all its forms: a route, and for a remote file a handle and a number for it. */
 #define _GNU_SOURCE
-#include "preload/vos.h"
+#include "preload/walk.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -9,9 +9,11 @@
 #include <sys/syscall.h>
 
 /* What a symlink at the end of the path means to open. */
-static bool nofollow(uint64_t flags)
+static int nofollow(uint64_t flags)
 {
-	return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+	return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)
+		       ? VOS_ROUTE_NOFOLLOW
+		       : 0;
 }
 
 static long open_remote(const struct vos_route *r, const struct open_how *how,
@@ -36,48 +38,54 @@ static long open_local(long dirfd, const char *path, const struct open_how *how,
 	return vos_local(SYS_openat, dirfd, (long)path, (long)how->flags, (long)how->mode, 0, 0);
 }
 
+#define USUAL                                                                                    \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_CLOEXEC | \
+	 O_DIRECTORY | O_NOFOLLOW | O_LARGEFILE | 0100000)
+
+/* Does every kernel take this, whatever the path is? */
+static bool usual(const struct open_how *how, bool v2)
+{
+	return !v2 && !(how->flags & ~(uint64_t)USUAL) &&
+	       (how->flags & (O_CREAT | O_DIRECTORY)) != (O_CREAT | O_DIRECTORY);
+}
+
 /* A function of its own for the sake of small stacks: what is local takes none of this. */
 static __attribute__((noinline)) long open_routed(long dirfd, const char *path,
 						  const struct open_how *how, bool v2)
 {
+	int stop = nofollow(how->flags) | (how->flags & O_CREAT ? VOS_ROUTE_PARENT : 0), hops = 0;
 	struct vos_redirect_buf rd;
 	struct vos_route r;
-	bool stop = nofollow(how->flags), again = false;
-	int hops = 0;
 	long res;
 
-	if (path && path[0] == '/' && how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) {
-		/* The directory is the root of the path. */
-		if (how->resolve & RESOLVE_BENEATH || !vos_fd(dirfd))
-			return open_local(dirfd, path, how, v2);
-		path += strspn(path, "/");
-		path = *path ? path : ".";
+	if (unlikely(!usual(how, v2))) {
+		/* Ours refuses what it would refuse, if it cannot even read the path. */
+		res = open_local(dirfd, (const char *)-1, how, v2);
+		if (res != -EFAULT)
+			return res;
 	}
+	if (how->resolve & ~(uint64_t)RESOLVE_CACHED)
+		return vos_open_scoped(dirfd, path, how);
 	res = vos_route(&r, dirfd, path, stop);
 	while (!res) {
 		if (r.dom == VOS_TO_DENY)
 			return -EACCES;
 		if (r.dom == VOS_TO_LOCAL) {
 			res = open_local(r.dirfd, r.path, how, v2);
-			if (res >= 0 || again || !vos_route_again(&r, res, stop))
+			if (res >= 0 || !vos_route_again(&r, res, stop) || ++hops > VOS_HOPS_MAX)
 				return res;
-			again = true;
 			res = 0;
 			continue;
 		}
 		res = open_remote(&r, how, &rd);
 		if (res != VOS_REDIRECT)
 			return res;
-		if (how->resolve & (RESOLVE_BENEATH | RESOLVE_NO_XDEV))
-			return -EXDEV;
-		if (how->resolve & RESOLVE_NO_SYMLINKS)
-			return -ELOOP;
 		res = vos_reroute(&r, &rd.r, &hops, stop);
 	}
 	return res;
 }
 
-/* @v2: the program's own openat2, whose resolve rules do not go past a redirect. */
+/* @v2: openat2, which knows rules for where the path may lead. */
 static long do_open(long dirfd, const char *path, const struct open_how *how, bool v2)
 {
 	vos_need_init();

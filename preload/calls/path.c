@@ -117,21 +117,19 @@ long vos_sys_chdir(long path, long a1, long a2, long a3, long a4, long a5)
 {
 	struct vos_redirect_buf rd;
 	struct vos_route r;
-	bool again = false;
 	int hops = 0;
 	long res;
 
 	UNUSED(a1, a2, a3, a4, a5);
 	vos_need_init();
-	res = vos_route(&r, CWD, (const char *)path, false);
+	res = vos_route(&r, CWD, (const char *)path, 0);
 	while (!res) {
 		if (r.dom == VOS_TO_DENY)
 			return -EACCES;
 		if (r.dom == VOS_TO_LOCAL) {
 			res = local_chdir(SYS_chdir, (long)r.path);
-			if (!res || again || !vos_route_again(&r, res, 0))
+			if (!res || !vos_route_again(&r, res, 0) || ++hops > VOS_HOPS_MAX)
 				return res;
-			again = true;
 			res = 0;
 			continue;
 		}
@@ -143,7 +141,7 @@ long vos_sys_chdir(long path, long a1, long a2, long a3, long a4, long a5)
 		}
 		if (res != VOS_REDIRECT)
 			return res == -ENOLINK ? -EIO : res;
-		res = vos_reroute(&r, &rd.r, &hops, false);
+		res = vos_reroute(&r, &rd.r, &hops, 0);
 	}
 	return res;
 }

@@ -12,19 +12,21 @@
 #include <unistd.h>
 
 /* Does the call follow a symlink that its path ends in? */
-static bool follows(const struct call *c)
+static enum follow follows(const struct call *c, int which)
 {
 	switch (c->op) {
 	case VOS_OP_newfstatat:
 	case VOS_OP_faccessat2:
 	case VOS_OP_utimensat:
-		return !(c->a[3] & AT_SYMLINK_NOFOLLOW);
+		return c->a[3] & AT_SYMLINK_NOFOLLOW ? NOFOLLOW : FOLLOW;
 	case VOS_OP_statx:
-		return !(c->a[2] & AT_SYMLINK_NOFOLLOW);
+		return c->a[2] & AT_SYMLINK_NOFOLLOW ? NOFOLLOW : FOLLOW;
 	case VOS_OP_fchownat:
-		return !(c->a[4] & AT_SYMLINK_NOFOLLOW);
+		return c->a[4] & AT_SYMLINK_NOFOLLOW ? NOFOLLOW : FOLLOW;
 	case VOS_OP_linkat:
-		return c->a[4] & AT_SYMLINK_FOLLOW;
+		if (which)
+			return PARENT;
+		return c->a[4] & AT_SYMLINK_FOLLOW ? FOLLOW : NOFOLLOW;
 	case VOS_OP_fchmodat:
 	case VOS_OP_truncate:
 	case VOS_OP_statfs:
@@ -32,9 +34,15 @@ static bool follows(const struct call *c)
 	case VOS_OP_getxattr:
 	case VOS_OP_listxattr:
 	case VOS_OP_removexattr:
-		return true;
+		return FOLLOW;
+	case VOS_OP_readlinkat:
+	case VOS_OP_lsetxattr:
+	case VOS_OP_lgetxattr:
+	case VOS_OP_llistxattr:
+	case VOS_OP_lremovexattr:
+		return NOFOLLOW;
 	default:
-		return false;
+		return PARENT;
 	}
 }
 
@@ -85,6 +93,8 @@ static long kernel_call(struct call *c, const int at[2], const struct where w[2]
 		a[at[i]] = w[i].dir;
 		a[at[i] + 1] = (long)w[i].name;
 	}
+	if (c->op == VOS_OP_linkat) /* is for those who have opened it */
+		a[4] &= ~(long)AT_EMPTY_PATH;
 	/* An object itself, where the kernel's call knows only paths: by way of /proc. */
 	if (!*w[0].name && c->op != VOS_OP_readlinkat && !(empty_flag(c) & AT_EMPTY_PATH)) {
 		a[at[0]] = proc_fds;
@@ -121,7 +131,7 @@ long path_call(struct call *c)
 	w[0].close = w[1].close = false;
 	w[0].name = w[1].name = "";
 	for (int i = 0; i < n && !r; i++)
-		r = walk(c, i, at[i], i == 0 && follows(c), &w[i]);
+		r = walk(c, i, at[i], follows(c, i), &w[i]);
 	if (!r)
 		r = kernel_call(c, at, w, n);
 	for (int i = 0; i < n; i++)
@@ -157,7 +167,9 @@ static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32
 {
 	bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 	struct where w;
-	long r = walk(c, 0, 0, follow, &w);
+	long r = walk(c, 0, 0,
+		      flags & O_CREAT ? (follow ? CREATE : PARENT) : (follow ? FOLLOW : NOFOLLOW),
+		      &w);
 
 	*root = w.root;
 	if (!r) {
@@ -215,9 +227,9 @@ long svcd_call_openat(struct call *c)
 		return fd;
 	while (*p == '/')
 		p++;
-	if (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)) {
+	if (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) {
 		/* The kernel keeps it below the directory: no need to walk. */
-		fd = open_resolved(dir, *p ? p : ".", flags, (uint64_t)c->a[3], resolve);
+		fd = open_resolved(dir, *p ? p : "/", flags, (uint64_t)c->a[3], resolve);
 		return fd < 0 ? fd : add_opened(c, (int)fd, flags, root);
 	}
 	fd = -ELOOP;
@@ -238,7 +250,7 @@ static long open_dir(struct call *c, uint32_t *root)
 	long r;
 
 	call_may_block(c);
-	r = walk(c, 0, 0, true, &w);
+	r = walk(c, 0, 0, FOLLOW, &w);
 	*root = w.root;
 	if (!r) {
 		r = openat(w.dir, *w.name ? w.name : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -16,6 +16,19 @@ static void run(const char *label, const char *path)
 	t_wait(label, pid);
 }
 
+/* The program tells which file it is. */
+static void exe(const char *label, const char *path)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		execl(path, "readlink", "/proc/self/exe", NULL);
+		printf("%s: %s\n", label, t_errname(errno));
+		_exit(126);
+	}
+	t_wait(label, pid);
+}
+
 int main(void)
 {
 	int in;
@@ -37,5 +50,17 @@ int main(void)
 	close(in);
 	close(out);
 	run("binary", P("echo"));
+	/* By a link: what it leads to is executed, here or there, and by way of both. */
+	MUST(symlink("/bin/readlink", P("to-readlink")) == 0);
+	exe("a link out", P("to-readlink"));
+	MUST(symlink(P("to-readlink"), L("back-in")) == 0 &&
+	     symlink(L("back-in"), P("out-and-in")) == 0);
+	exe("a link out, in and out", P("out-and-in"));
+	MUST(symlink(P("echo"), L("to-echo")) == 0);
+	run("a link in", L("to-echo"));
+	MUST(symlink(L("to-echo"), P("to-to-echo")) == 0);
+	run("a link out and in", P("to-to-echo"));
+	MUST(symlink(P("script"), L("to-script")) == 0);
+	run("a link to a script", L("to-script"));
 	return t_end();
 }
