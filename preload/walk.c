@@ -71,17 +71,22 @@ long vos_walk_from(struct vos_walk *w, long dirfd, const char *path)
 
 /* --- one component -------------------------------------------------------------------------- */
 
-/* Only a directory has a parent; one that is no more than the way to a prefix need not exist. */
-static long is_directory(const char *path)
+/* Does the kernel go through it? One that is no more than the way to a prefix need not exist. */
+static long enters(struct vos_walk *w)
 {
+	size_t n = strlen(w->cur);
 	struct stat st;
-	long r = vos_raw4(SYS_newfstatat, AT_FDCWD, (long)path, (long)&st, AT_SYMLINK_NOFOLLOW);
-	size_t n = strlen(path);
+	long r;
 
-	if (!r)
-		return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+	if (n + 3 > sizeof(w->cur))
+		return -ENAMETOOLONG;
+	memcpy(w->cur + n, "/.", 3);
+	r = vos_raw4(SYS_newfstatat, AT_FDCWD, (long)w->cur, (long)&st, 0);
+	w->cur[n] = 0;
+	if (r != -ENOENT && r != -ENOTDIR)
+		return r;
 	for (int i = 0; i < vos_config.nprefixes; i++)
-		if (!strncmp(vos_config.prefix[i].path, path, n) &&
+		if (!strncmp(vos_config.prefix[i].path, w->cur, n) &&
 		    vos_config.prefix[i].path[n] == '/')
 			return 0;
 	return r;
@@ -94,7 +99,7 @@ static long up(struct vos_walk *w)
 
 	if (!w->cur[0])
 		return w->resolve & RESOLVE_BENEATH ? -EXDEV : 0;
-	r = is_directory(w->cur);
+	r = enters(w);
 	if (r)
 		return r;
 	if (w->resolve & SCOPED && strlen(w->cur) == w->scope)
