@@ -251,12 +251,29 @@ static bool posted(struct lane *l, uint32_t slot, uint32_t *state)
 	return *state & VOS_POSTED;
 }
 
+/*
+ * A call that is to be taken back was posted before the request for that, and is taken before it,
+ * whichever of the two we have come to first: a request that found no call would be lost on it.
+ */
+static uint32_t cancelled_first(struct lane *l, uint32_t slot, uint32_t *state)
+{
+	uint64_t which = *(volatile uint64_t *)&l->slot[slot].arg[0];
+	uint32_t its;
+
+	if (which >= VOS_SLOTS || which == slot || !posted(l, (uint32_t)which, &its))
+		return slot;
+	*state = its;
+	return (uint32_t)which;
+}
+
 static bool take_slot(struct engine *e, struct lane *l, uint32_t slot)
 {
 	uint32_t state;
 
 	if (!posted(l, slot, &state))
 		return false;
+	if (__builtin_expect(*(volatile uint16_t *)&l->slot[slot].op == VOS_OP_cancel, 0))
+		slot = cancelled_first(l, slot, &state);
 	call_take(e, l, slot, state);
 	return true;
 }

@@ -4,15 +4,11 @@
  * with the file that travels and without (as on a transport that cannot show it).
  */
 #define _GNU_SOURCE
-#include "ring/chan.h"
-#include "test/unit/ring_check.h"
+#include "test/unit/own_svcd.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,86 +20,6 @@
 #include <unistd.h>
 
 #define MAX_HANDLES 8 /* of one client; and tokens of one user */
-
-static struct vos_chan chan;
-static struct vos_lane *lane;
-static char dir[] = "/tmp/token_test.XXXXXX";
-static pid_t svcd;
-
-static void clean_up(void)
-{
-	char path[64];
-
-	if (svcd > 0)
-		kill(svcd, SIGKILL);
-	snprintf(path, sizeof(path), "%s/sock", dir);
-	unlink(path);
-	rmdir(dir);
-}
-
-static void start_svcd(void)
-{
-	char self[PATH_MAX] = "", program[PATH_MAX + 32], listen[64], handles[16], line[100];
-	int p[2];
-
-	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-	snprintf(program, sizeof(program), "%s/../../svcd/svcd", dirname(self));
-	CHECK(mkdtemp(dir) && !pipe(p));
-	snprintf(listen, sizeof(listen), "unix:%s/sock", dir);
-	snprintf(handles, sizeof(handles), "%d", MAX_HANDLES);
-	atexit(clean_up);
-	svcd = fork();
-	if (!svcd) {
-		dup2(p[1], 1);
-		execl(program, program, "--domain", "test", "--listen", listen, "--max-handles",
-		      handles, NULL);
-		_exit(127);
-	}
-	close(p[1]);
-	CHECK(read(p[0], line, sizeof(line)) > 0); /* it is ready */
-}
-
-static void attach(void)
-{
-	struct vos_hello h = { .magic = VOS_MAGIC,
-			       .version = VOS_VERSION,
-			       .kind = VOS_HELLO_ATTACH };
-	struct vos_welcome w;
-	char path[64];
-	int fd;
-
-	chan.transport = &vos_transport_unix;
-	fd = vos_chan_create(&chan, 4, 1 << 20);
-	snprintf(path, sizeof(path), "%s/sock", dir);
-	CHECK(fd >= 0 && !vos_unix_attach(&chan, fd, path, &h, &w));
-	close(fd);
-	lane = vos_chan_lane(&chan, gettid(), getpid());
-}
-
-static int64_t request(enum vos_op op, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
-{
-	struct vos_entry *e;
-	int64_t result;
-	bool skipped;
-	int s = vos_lane_claim(lane, &skipped);
-
-	CHECK(s >= 0);
-	e = &lane->slot[s];
-	e->op = (uint16_t)op;
-	e->cpu = vos_cpu();
-	e->result = (int64_t)VOS_REF_NULL;
-	e->arg[0] = a0;
-	e->arg[1] = a1;
-	e->arg[2] = a2;
-	e->arg[3] = a3;
-	e->arg[4] = e->arg[5] = 0;
-	if (vos_lane_post(lane, s, skipped) == VOS_POSTED_KICK)
-		chan.transport->ring(&chan);
-	CHECK(!vos_chan_wait(&chan, lane, s, VOS_WAIT_ALWAYS));
-	result = e->result;
-	vos_lane_release(lane, s);
-	return result;
-}
 
 /* --- the ops ---------------------------------------------------------------------------------- */
 
@@ -294,9 +210,11 @@ static void forgotten(uint64_t h)
 int main(void)
 {
 	const char *size = getenv("VT_SIZE");
+	char handles[16];
 	uint64_t h;
 
-	start_svcd();
+	snprintf(handles, sizeof(handles), "%d", MAX_HANDLES);
+	start_svcd("--max-handles", handles);
 	attach();
 	h = new_socket();
 	unmarked(h, 0);
