@@ -108,15 +108,23 @@ static int begin_app(struct vos_parse *p, const char *pattern)
 	return 0;
 }
 
+static void tell_use(const struct vos_parse *p, const struct vos_prefix_config *use)
+{
+	if (p->use && use->to >= 0)
+		p->use(p->use_arg, use);
+}
+
 static int class_setting(struct vos_parse *p, int class, const char *value)
 {
-	int to;
+	struct vos_prefix_config use = { .line = p->line };
 
 	if (once(p, class, vos_class_name[class]) ||
-	    vos_value_target(p, vos_class_name[class], value, &to))
+	    vos_value_target(p, vos_class_name[class], value, &use.to))
 		return p->ret;
+	memcpy(use.path, vos_class_name[class], sizeof(vos_class_name[class]));
+	tell_use(p, &use);
 	if (p->applies) {
-		p->cfg->class_to[class] = to;
+		p->cfg->class_to[class] = use.to;
 		p->cfg->class_line[class] = p->line;
 	}
 	return 0;
@@ -198,6 +206,7 @@ static int file_setting(struct vos_parse *p, const char *path, const char *value
 	} else if (vos_value_path(p, "root", colon + 1, new.root)) {
 		return p->ret;
 	}
+	tell_use(p, &new);
 	return add_prefix(p, &new);
 }
 
@@ -299,29 +308,47 @@ int vos_parse_setting(struct vos_parse *p, const char *key, const char *value)
 	return program_setting(p, key, value);
 }
 
+static int load(struct vos_parse *p, struct vos_config *cfg, const char *file,
+		struct vos_config_error *err)
+{
+	memset(cfg, 0, sizeof(*cfg));
+	memset(err, 0, sizeof(*err));
+	for (int class = 0; class < VOS_NCLASSES; class ++)
+		cfg->class_to[class] = VOS_TO_LOCAL;
+	p->cfg = cfg;
+	p->err = err;
+	if (vos_source_open(p, file))
+		return p->ret;
+	for (p->pass = VOS_PASS_DOMAINS; p->pass <= VOS_PASS_APPS; p->pass++) {
+		p->section = VOS_IN_NONE;
+		if (vos_source_run(p) || end_section(p))
+			break;
+	}
+	vos_source_close(p);
+	return p->ret;
+}
+
 int vos_config_load(struct vos_config *cfg, const char *file, const char *base, const char *path,
 		    struct vos_config_error *err)
 {
 	struct vos_parse p;
 
-	memset(cfg, 0, sizeof(*cfg));
-	memset(err, 0, sizeof(*err));
 	memset(&p, 0, sizeof(p));
-	for (int class = 0; class < VOS_NCLASSES; class ++)
-		cfg->class_to[class] = VOS_TO_LOCAL;
-	p.cfg = cfg;
-	p.err = err;
 	p.base = base;
 	p.path = path;
-	if (vos_source_open(&p, file))
-		return p.ret;
-	for (p.pass = VOS_PASS_DOMAINS; p.pass <= VOS_PASS_APPS; p.pass++) {
-		p.section = VOS_IN_NONE;
-		if (vos_source_run(&p) || end_section(&p))
-			break;
-	}
-	vos_source_close(&p);
-	return p.ret;
+	return load(&p, cfg, file, err);
+}
+
+int vos_config_all(struct vos_config *cfg, const char *file, vos_config_use *use, void *arg,
+		   struct vos_config_error *err)
+{
+	struct vos_parse p;
+
+	memset(&p, 0, sizeof(p));
+	p.base = p.path = "";
+	p.use = use;
+	p.use_arg = arg;
+	return load(&p, cfg, file, err);
 }
 
 int vos_config_env(struct vos_config *cfg, struct vos_config_error *err)

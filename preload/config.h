@@ -76,6 +76,18 @@ extern const char vos_class_name[VOS_NCLASSES][12];
 int vos_config_load(struct vos_config *cfg, const char *file, const char *base, const char *path,
 		    struct vos_config_error *err);
 
+/* A line that sends something to a domain: a class, whose name is @path, or a prefix. */
+typedef void vos_config_use(void *arg, const struct vos_prefix_config *use);
+
+/*
+ * vos_config_all() - the domains of @file, and what the sections for all programs send to them.
+ *
+ * Calls @use for each such line, in the order of the file but for [default], which comes first.
+ * Returns as vos_config_load(); @use may have been called before an error is found.
+ */
+int vos_config_all(struct vos_config *cfg, const char *file, vos_config_use *use, void *arg,
+		   struct vos_config_error *err);
+
 /*
  * vos_config_env() - apply VIRTUOS_UNAVAILABLE and VIRTUOS_LIBC_PATCH over what the file said.
  *

@@ -30,6 +30,8 @@ struct vos_parse {
 	struct vos_config_error *err;
 	const char *base;
 	const char *path;
+	vos_config_use *use; /* or NULL */
+	void *use_arg;
 	enum vos_pass pass;
 	int ret;  /* 0, or the -errno that ended the load */
 	int line; /* 1-based, that inih has now */

@@ -108,6 +108,17 @@ static void make_printable(char *text, size_t size)
 			text[i] = '?';
 }
 
+/* Once, until it works: every call that goes there tries again. */
+static void say_refusal(struct vos_domain *d, const struct vos_domain_config *cfg,
+			struct vos_welcome *w)
+{
+	if (d->refused)
+		return;
+	d->refused = true;
+	make_printable(w->text, sizeof(w->text));
+	vos_say("domain ", cfg->name, " cannot be used at ", cfg->address, ": ", w->text, NULL);
+}
+
 static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2])
 {
 	struct vos_hello h = { .magic = VOS_MAGIC,
@@ -124,10 +135,8 @@ static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2]
 	if (!c->transport)
 		return -EPROTONOSUPPORT;
 	r = c->transport->attach(c, where, d->name, &h, &w);
-	if (r && w.error && r != -ESTALE) {
-		make_printable(w.text, sizeof(w.text));
-		vos_say("domain ", d->name, " refuses us: ", w.text, NULL);
-	}
+	if (r && *w.text && r != -ESTALE)
+		say_refusal(&vos_domain[dom], d, &w);
 	return r;
 }
 
@@ -161,6 +170,7 @@ static struct vos_chan *attach(unsigned dom, long *err)
 		*err = r == -ENOMEM || r == -EACCES ? r : -ENOLINK;
 		return NULL;
 	}
+	d->refused = false;
 	d->ticket[0] = d->ticket[1] = 0;
 	if (!have_ticket)
 		next_incarnation(d);

@@ -77,7 +77,7 @@ static long tell(unsigned dom)
 
 static long prove(unsigned dom, struct vos_chan *c)
 {
-	const char *address = vos_config.domain[dom].address;
+	const struct vos_domain_config *d = &vos_config.domain[dom];
 	struct vos_hello h = { .magic = VOS_MAGIC,
 			       .version = VOS_VERSION,
 			       .kind = VOS_HELLO_IDENT,
@@ -86,7 +86,7 @@ static long prove(unsigned dom, struct vos_chan *c)
 
 	if (!c->transport->prove)
 		return -EPERM;
-	return c->transport->prove(address + strlen(c->transport->scheme), &h, &w);
+	return c->transport->prove(d->address + strlen(c->transport->scheme), d->name, &h, &w);
 }
 
 void vos_ident_changed(void)

@@ -101,6 +101,7 @@ struct vos_domain {
 	_Atomic uint32_t nroots;		       /* roots named so far in this incarnation */
 	_Atomic uint8_t root_prefix[VOS_MAX_PREFIXES]; /* prefix that each root belongs to */
 	uint64_t ticket[2];			       /* what our parent left for us; 0: nothing */
+	bool refused;				       /* and we have said so */
 };
 
 extern struct vos_config vos_config HIDDEN;

@@ -195,10 +195,10 @@ _Static_assert(sizeof(struct vos_hello) == 56, "layout is ABI");
 
 struct vos_welcome {
 	uint32_t magic, version;
-	int32_t error; /* 0, or -errno; text says why */
+	int32_t error; /* 0: text says what serves; or -errno: text says why */
 	uint32_t caps;
 	uint64_t session[2];
-	char domain[32];
+	char domain[32]; /* that is served; the program looks whether it is the one it wants */
 	char text[128];
 };
 _Static_assert(sizeof(struct vos_welcome) == 192, "layout is ABI");

@@ -68,13 +68,15 @@ struct vos_chan {
 struct vos_transport {
 	const char *scheme; /* what an address starts with, e.g. "unix:" */
 	/*
-	 * Make the memory of the channel to the service @name at @where and hand it over. 0 or
-	 * -errno, and *@w holds the service's text if it refused.
+	 * Make the memory of the channel to the service of domain @name at @where and hand it over.
+	 * 0 or -errno: -ENXIO when another domain's service is there. *@w then holds a text, the
+	 * service's or ours, if there is more to say than that nobody answers.
 	 */
 	int (*attach)(struct vos_chan *c, const char *where, const char *name, struct vos_hello *h,
 		      struct vos_welcome *w);
 	/* Have the kernel tell the service who we are now. 0 or -errno. NULL: it cannot. */
-	int (*prove)(const char *where, struct vos_hello *h, struct vos_welcome *w);
+	int (*prove)(const char *where, const char *name, struct vos_hello *h,
+		     struct vos_welcome *w);
 	void (*ring)(struct vos_chan *c);
 
 	/* Can the lane's thread sleep in ppoll()? If so, it has what that takes. 0 or -errno. */
@@ -119,9 +121,12 @@ extern int (*vos_chan_hide_fd)(int fd);
 /* And close one again. */
 extern void (*vos_chan_close_fd)(int fd);
 
-/* unix_program.c, for tests: hand over memory that was made before; -1: only prove who we are. */
-int vos_unix_attach(struct vos_chan *c, int memory, const char *path, struct vos_hello *h,
-		    struct vos_welcome *w);
+/*
+ * unix_program.c, for tests: hand over memory that was made before; -1: only prove who we are. To the
+ * service of domain @name, or to any if it is NULL.
+ */
+int vos_unix_attach(struct vos_chan *c, int memory, const char *path, const char *name,
+		    struct vos_hello *h, struct vos_welcome *w);
 /* unix_wait.c: sleep, poll, polled and wake_all of threads whom the service wakes by itself. */
 long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e, uint32_t announced,
 		    struct vos_waits w);

@@ -61,10 +61,34 @@ static int dial(const char *path)
 	return r == -EAGAIN ? -ETIMEDOUT : (int)r;
 }
 
-static int exchange(int sock, int memory, const struct vos_hello *h, struct vos_welcome *w)
+/* What the service itself does not say. */
+static int refused(struct vos_welcome *w, int error, const char *why, const char *more)
+{
+	size_t n = 0;
+
+	while (*why && n < sizeof(w->text) - 1)
+		w->text[n++] = *why++;
+	for (size_t i = 0; more && i < sizeof(w->domain) && more[i] && n < sizeof(w->text) - 1; i++)
+		w->text[n++] = more[i];
+	w->text[n] = 0;
+	return error;
+}
+
+static bool same_name(const char name[sizeof(((struct vos_welcome *)0)->domain)], const char *want)
+{
+	size_t i = 0;
+
+	while (i < sizeof(((struct vos_welcome *)0)->domain) - 1 && name[i] && name[i] == want[i])
+		i++;
+	return name[i] == want[i];
+}
+
+static int exchange(int sock, int memory, const char *name, const struct vos_hello *h,
+		    struct vos_welcome *w)
 {
 	long r;
 
+	w->text[0] = 0;
 	if (memory >= 0)
 		r = send_fd(sock, h, sizeof(*h), memory);
 	else
@@ -76,27 +100,35 @@ static int exchange(int sock, int memory, const struct vos_hello *h, struct vos_
 	while (r == -EINTR);
 	if (r < 0)
 		return r == -EAGAIN ? -ETIMEDOUT : (int)r;
+	if (!r)
+		return -ECONNRESET;
 	if (r != sizeof(*w) || w->magic != VOS_MAGIC)
-		return -EPROTO;
+		return refused(w, -EPROTO, "what answers there is no svcd", NULL);
 	if (w->error)
 		return w->error < 0 && w->error > -4096 ? w->error : -EPROTO;
-	return w->version == VOS_VERSION ? 0 : -EPROTONOSUPPORT;
+	if (w->version != VOS_VERSION)
+		return refused(w, -EPROTONOSUPPORT, "the service is of another version", NULL);
+	if (name && !same_name(w->domain, name))
+		return refused(w, -ENXIO, "the service there is that of domain ", w->domain);
+	return 0;
 }
 
-int vos_unix_attach(struct vos_chan *c, int memory, const char *path, struct vos_hello *h,
-		    struct vos_welcome *w)
+int vos_unix_attach(struct vos_chan *c, int memory, const char *path, const char *name,
+		    struct vos_hello *h, struct vos_welcome *w)
 {
 	int sock = dial(path);
 	int r;
 
 	if (sock < 0)
 		return sock;
-	r = exchange(sock, memory, h, w);
+	r = exchange(sock, memory, name, h, w);
 	if (!r && memory >= 0) {
 		/* Acquire: the service wrote the guard before it answered. */
 		c->guard = atomic_load(&c->sh->guard);
-		if (!c->guard || c->guard & FUTEX_OWNER_DIED) /* and has died since */
+		if (!c->guard || c->guard & FUTEX_OWNER_DIED) { /* and has died since */
+			w->text[0] = 0;
 			r = -ECONNRESET;
+		}
 	}
 	if (r || memory < 0) {
 		vos_raw1(SYS_close, sock);
@@ -114,19 +146,19 @@ static int unix_attach(struct vos_chan *c, const char *path, const char *name, s
 	int memory = vos_chan_create(c, LANES, VOS_POOL_MAX);
 	int r;
 
-	(void)name; /* one service, one socket */
 	if (memory < 0)
 		return memory;
-	r = vos_unix_attach(c, memory, path, h, w);
+	r = vos_unix_attach(c, memory, path, name, h, w);
 	vos_raw1(SYS_close, memory);
 	if (r)
 		vos_chan_destroy(c);
 	return r;
 }
 
-static int unix_prove(const char *path, struct vos_hello *h, struct vos_welcome *w)
+static int unix_prove(const char *path, const char *name, struct vos_hello *h,
+		      struct vos_welcome *w)
 {
-	return vos_unix_attach(NULL, -1, path, h, w);
+	return vos_unix_attach(NULL, -1, path, name, h, w);
 }
 
 static void unix_ring(struct vos_chan *c)

@@ -302,9 +302,8 @@ void client_welcome(struct vos_welcome *w, const struct client *cl, int error, c
 {
 	*w = (struct vos_welcome){ .magic = VOS_MAGIC, .version = VOS_VERSION, .error = error };
 	strncpy(w->domain, opt.domain, sizeof(w->domain) - 1);
-	if (error)
-		strncpy(w->text, why, sizeof(w->text) - 1);
-	else if (cl)
+	strncpy(w->text, error ? why : "svcd " VIRTUOS_VERSION, sizeof(w->text) - 1);
+	if (!error && cl)
 		memcpy(w->session, cl->session, sizeof(w->session));
 }
 

@@ -351,9 +351,12 @@ static void hello(int sock)
 		goto out;
 	}
 	r = -EACCES;
-	why = "credentials unknown, or not those that this service can act for";
+	why = "credentials unknown";
 	id = ident_of_peer(sock, &pid);
-	if (!id || !ident_may_attach(id))
+	if (!id)
+		goto out;
+	why = "this service can act for its own user only";
+	if (!ident_may_attach(id))
 		goto out;
 	r = 0;
 	if (h.kind == VOS_HELLO_IDENT)

@@ -17,25 +17,41 @@ int conf_find(const char *option, char file[PATH_MAX])
 	return -1;
 }
 
+static void say_error(const char *file, int ret, const struct vos_config_error *err)
+{
+	if (err->line)
+		fprintf(stderr, "%s:%d: %s\n", file, err->line, err->text);
+	else if (ret != -EINVAL)
+		fprintf(stderr, "%s: %s: %s\n", file, err->text, strerror(-ret));
+	else
+		fprintf(stderr, "%s: %s\n", file, err->text);
+}
+
 int conf_load(struct vos_config *cfg, const char *file, const char *base, const char *path,
 	      bool env)
 {
 	struct vos_config_error err;
 	int ret = vos_config_load(cfg, file, base, path, &err);
 
-	if (ret && err.line)
-		fprintf(stderr, "%s:%d: %s\n", file, err.line, err.text);
-	else if (ret && ret != -EINVAL)
-		fprintf(stderr, "%s: %s: %s\n", file, err.text, strerror(-ret));
-	else if (ret)
-		fprintf(stderr, "%s: %s\n", file, err.text);
-	if (ret)
+	if (ret) {
+		say_error(file, ret, &err);
 		return -1;
+	}
 	if (env && vos_config_env(cfg, &err)) {
 		say("%s", err.text);
 		return -1;
 	}
 	return 0;
+}
+
+int conf_all(struct vos_config *cfg, const char *file, vos_config_use *use, void *arg)
+{
+	struct vos_config_error err;
+	int ret = vos_config_all(cfg, file, use, arg, &err);
+
+	if (ret)
+		say_error(file, ret, &err);
+	return ret ? -1 : 0;
 }
 
 void conf_section(const char *file, int line, char *section, size_t size)

@@ -13,8 +13,8 @@ static const struct command {
 } commands[] = {
 	{ "run", cmd_run, "[--config FILE] [--require] [--] COMMAND [ARG...]",
 	  "run a program with its calls forwarded" },
-	{ "check", cmd_check, "[--no-connect] FILE...",
-	  "find mistakes in configurations, and domains that do not answer" },
+	{ "check", cmd_check, "[--no-connect] [FILE...]",
+	  "find mistakes in a configuration, and domains that do not serve what it wants" },
 	{ "explain", cmd_explain, "[--config FILE] [--] COMMAND [ARG...]",
 	  "show where the calls of a program would go, and why" },
 };

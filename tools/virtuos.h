@@ -58,8 +58,24 @@ int conf_find(const char *option, char file[PATH_MAX]);
 int conf_load(struct vos_config *cfg, const char *file, const char *base, const char *path,
 	      bool env);
 
+/* The domains of @file, and what any program sends to them. Returns likewise. */
+int conf_all(struct vos_config *cfg, const char *file, vos_config_use *use, void *arg);
+
 /* The section that @line of @file is in, with its brackets; "" when that cannot be told. */
 void conf_section(const char *file, int line, char *section, size_t size);
+
+/* --- probe.c --- */
+
+struct probe;
+
+/*
+ * Attach to a domain as a program would. Returns 0 or -errno; @text has what the service says of
+ * itself, or why not, or "".
+ */
+int probe_attach(struct probe **p, const struct vos_domain_config *d, char text[128]);
+/* Is @path a directory there that we may use as a root? Returns 0 or -errno. */
+int probe_root(struct probe *p, const char *path);
+void probe_end(struct probe *p);
 
 /* --- target.c --- */
 

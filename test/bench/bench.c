@@ -484,7 +484,7 @@ static void attach_ring(const char *path)
 	long memory = check("channel", vos_chan_create(&io.chan, 1, 1u << 20));
 
 	io.chan.transport = &vos_transport_unix;
-	check(path, vos_unix_attach(&io.chan, (int)memory, path, &h, &w));
+	check(path, vos_unix_attach(&io.chan, (int)memory, path, NULL, &h, &w));
 	vos_raw1(SYS_close, memory);
 	io.lane = vos_chan_lane(&io.chan, (int)vos_raw0(SYS_gettid), (int)vos_raw0(SYS_getpid));
 }

@@ -30,7 +30,7 @@ int session_attach(struct session *s, uint32_t lanes, uint32_t pool)
 	if (fd < 0)
 		return fd;
 	s->c.transport = &vos_transport_unix;
-	r = vos_unix_attach(&s->c, fd, socket_path, &h, &w);
+	r = vos_unix_attach(&s->c, fd, socket_path, NULL, &h, &w);
 	if (!r && !below(4)) /* pages that are not there until somebody touches them */
 		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, VOS_PAGE, VOS_PAGE);
 	close(fd);

@@ -64,7 +64,7 @@ fi
 rc=0 start=$SECONDS
 run hostile "$seconds" "$seed" || rc=$?
 took=$((SECONDS - start))
-# "virtuos: domain D refuses us: TEXT" is the library's to say.
+# "virtuos: domain D cannot be used at ADDRESS: TEXT" is the library's to say.
 sed -i '/^virtuos: /d' "$work/hostile.out"
 if [ $rc = 0 ] && [ "$(wc -l <"$work/hostile.out")" = 1 ]; then
 	pass "a program survives: $(cat "$work/hostile.out")"

@@ -93,10 +93,10 @@ static ssize_t receive(void *data, size_t len, int *fd, int flags)
 /* A welcome as it should be, but for one thing at most. */
 static void welcome(bool wrong)
 {
-	struct vos_welcome w = { .magic = VOS_MAGIC, .version = VOS_VERSION };
+	struct vos_welcome w = { .magic = VOS_MAGIC, .version = VOS_VERSION, .domain = "hostile" };
 	size_t len = sizeof(w);
 
-	switch (wrong ? below(6) : 6) {
+	switch (wrong ? below(7) : 7) {
 	case 0:
 		random_fill(&w, sizeof(w));
 		break;
@@ -114,6 +114,9 @@ static void welcome(bool wrong)
 		return;
 	case 5:
 		w.error = -116; /* ESTALE: the ticket is not known */
+		break;
+	case 6:
+		memset(w.domain, 'h', sizeof(w.domain));
 		break;
 	}
 	send(victim.sock, &w, len, MSG_NOSIGNAL);

@@ -224,7 +224,7 @@ static void attach(struct vos_chan *c, const char *where, const uint64_t ticket[
 	fd = vos_chan_create(c, THREADS + 1, 1 << 20);
 	if (fd < 0)
 		fail("channel", fd);
-	r = vos_unix_attach(c, fd, where, &h, &welcome);
+	r = vos_unix_attach(c, fd, where, NULL, &h, &welcome);
 	if (r)
 		fail("attach", r);
 	close(fd);

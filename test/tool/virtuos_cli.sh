@@ -72,15 +72,19 @@ expect 0 'virtuos run' "$v" --help
 expect 0 '^virtuos [0-9]+\.[0-9]+\.[0-9]+$' "$v" --version
 
 # --- check ---
-expect 2 'no file' "$v" check
-expect 2 'unrecognized' "$v" check --what good.conf
-expect 0 '^$' "$v" check empty.conf
-expect 0 '^$' "$v" check --no-connect good.conf
+[ -e /etc/virtuos/virtuos.conf ] || expect 1 '^virtuos: /etc/virtuos/virtuos.conf: No such file' "$v" check
+expect 1 '^Usage: virtuos check' env VIRTUOS_CONFIG=nofile "$v" check
+expect 0 "^$work/empty.conf: ok, 0 domains$" env VIRTUOS_CONFIG=empty.conf "$v" check
+expect 2 "^virtuos check: unrecognized option '--what'" "$v" check --what good.conf
+expect 2 '^Usage: virtuos check' "$v" check --what good.conf
+expect 0 '^empty.conf: ok, 0 domains$' "$v" check empty.conf
+expect 0 '^good.conf: ok, 1 domain not attached to$' "$v" check --no-connect good.conf
 expect 1 "^bad.conf:3: unknown domain 'nett' for 'inet': local or deny" "$v" check bad.conf
 expect 1 '^bad.conf:3: ' "$v" check --no-connect empty.conf bad.conf good.conf
 expect 1 '^nofile: cannot open the file: No such file' "$v" check nofile
-expect 1 "^good.conf:2: domain 'net' cannot be reached at unix:$work/net.sock: No such file" \
-	"$v" check good.conf
+at="^good.conf:2: domain 'net' cannot be used at unix:$work/net.sock:"
+expect 1 "$at No such file or directory \(is its svcd running\?\)" "$v" check good.conf
+# What listens, but is no svcd. One that is: test/tool/check.sh.
 for type in SOCK_SEQPACKET SOCK_STREAM; do
 	cc -o listen -D_GNU_SOURCE -x c - <<-END || exit 1
 		#include <sys/socket.h>
@@ -97,19 +101,24 @@ for type in SOCK_SEQPACKET SOCK_STREAM; do
 			if (bind(s, (struct sockaddr *)&a, sizeof(a)) || listen(s, 5) || puts("ready") < 0)
 				return 1;
 			fflush(stdout);
-			return sleep(60);
+			s = accept(s, 0, 0);
+			return s < 0 || send(s, "hello", 5, 0) != 5 || sleep(60);
 		}
 	END
 	exec {out}< <(exec ./listen "$work/net.sock")
 	listener=$!
 	read -r -t 10 _ <&"$out" || failed=1
-	expect 0 '^$' "$v" check good.conf
+	case $type in
+	SOCK_STREAM) why='Protocol wrong type for socket \(what listens there is no svcd\)' ;;
+	*) why='what answers there is no svcd' ;;
+	esac
+	expect 1 "$at $why" "$v" check good.conf
 	kill "$listener"
 	wait "$listener" 2>/dev/null || true
 	listener=
 	exec {out}<&-
 done
-expect 1 'Connection refused' "$v" check good.conf
+expect 1 "$at Connection refused \(is its svcd running\?\)" "$v" check good.conf
 
 # --- run: environment and exit codes ---
 expect 125 'no command' "$v" run --config good.conf

@@ -65,7 +65,7 @@ static void attach(void)
 	chan.transport = &vos_transport_unix;
 	fd = vos_chan_create(&chan, 4, 1 << 20);
 	snprintf(path, sizeof(path), "%s/sock", dir);
-	CHECK(fd >= 0 && !vos_unix_attach(&chan, fd, path, &h, &w));
+	CHECK(fd >= 0 && !vos_unix_attach(&chan, fd, path, NULL, &h, &w));
 	close(fd);
 	lane = vos_chan_lane(&chan, gettid(), getpid());
 }
