@@ -5,6 +5,9 @@
  * remembered at start, and put back where it is missing: our own entry of LD_PRELOAD (the others
  * and their order stay as the program wants them), and the variables that configure us.
  *
+ * Paths that are relative to the directory where we are started are made absolute, in the program's
+ * own environment too: what it starts need not be there any more.
+ *
  * Under AT_SECURE the environment was not what brought us here, and nothing is put back.
  */
 #define _GNU_SOURCE
@@ -22,9 +25,9 @@ static const char preload_key[] = "LD_PRELOAD=";
 static const char state_key[] = "VIRTUOS_STATE=";
 
 /* What configures us. The order is that of the bits in vos_env.missing. */
-static const char *const key[] = { "VIRTUOS_CONFIG=", "VIRTUOS_UNAVAILABLE=",
-				   "VIRTUOS_LIBC_PATCH=" };
-#define KEYS (sizeof(key) / sizeof(key[0]))
+enum { CONFIG, UNAVAILABLE, LIBC_PATCH, QUIET, KEYS };
+static const char *const key[KEYS] = { "VIRTUOS_CONFIG=", "VIRTUOS_UNAVAILABLE=",
+				       "VIRTUOS_LIBC_PATCH=", "VIRTUOS_QUIET=" };
 
 static char own[VOS_PATH_MAX];		   /* our entry of LD_PRELOAD; "": there is none */
 static char kept[KEYS][VOS_PATH_MAX + 32]; /* key=value at start; "": it was not set */
@@ -65,12 +68,12 @@ static const char *find_entry(const char *list, const char *name, size_t *n)
 
 /* --- at start ------------------------------------------------------------------------------- */
 
-/* A path with a slash is relative to where the program was started. */
-static void keep_path(char *to, size_t size, const char *path, size_t n)
+/* What is relative is so to where the program was started. */
+static void keep_path(char *to, size_t size, const char *path, size_t n, bool relative)
 {
 	size_t k = 0;
 
-	if (path[0] != '/' && memchr(path, '/', n)) {
+	if (n && relative) {
 		long r = vos_raw2(SYS_getcwd, to, size);
 
 		if (r > 1 && to[0] == '/')
@@ -92,17 +95,32 @@ static void keep_variable(size_t i, const char *entry)
 	size_t k = strlen(key[i]);
 
 	memcpy(kept[i], key[i], k);
-	if (i == 0)
-		keep_path(kept[i] + k, sizeof(kept[i]) - k, value, strlen(value));
+	if (i == CONFIG)
+		keep_path(kept[i] + k, sizeof(kept[i]) - k, value, strlen(value), *value != '/');
 	else if (k + strlen(value) < sizeof(kept[i]))
 		memcpy(kept[i] + k, value, strlen(value) + 1);
 	if (!kept[i][k])
 		kept[i][0] = 0;
 }
 
+/* @list, in which our entry, a relative path, is the @n bytes at @entry. */
+static char *absolute_preload(char *list, const char *entry, size_t n)
+{
+	static char text[VOS_PATH_MAX + 1024];
+	size_t before = (size_t)(entry - list), k = strlen(own), after = strlen(entry + n) + 1;
+
+	if (!own[0] || before + k + after > sizeof(text))
+		return list;
+	memcpy(text, list, before);
+	memcpy(text + before, own, k);
+	memcpy(text + before + k, entry + n, after);
+	return text;
+}
+
 void vos_env_init(void)
 {
 	Dl_info self;
+	bool relative;
 	size_t n;
 
 	if (getauxval(AT_SECURE) || !dladdr(own, &self) || !self.dli_fname)
@@ -111,14 +129,29 @@ void vos_env_init(void)
 		for (size_t i = 0; i < KEYS; i++)
 			if (starts(*e, key[i]))
 				keep_variable(i, *e);
+		if (starts(*e, key[CONFIG]) && kept[CONFIG][0])
+			*e = kept[CONFIG];
 		if (starts(*e, preload_key)) {
 			const char *entry =
 				find_entry(*e + strlen(preload_key), self.dli_fname, &n);
 
-			if (entry)
-				keep_path(own, sizeof(own), entry, n);
+			if (!entry)
+				continue;
+			/* A name without a slash is one that the dynamic linker looks for. */
+			relative = *entry != '/' && memchr(entry, '/', n);
+			keep_path(own, sizeof(own), entry, n, relative);
+			if (relative)
+				*e = absolute_preload(*e, entry, n);
 		}
 	}
+}
+
+bool vos_env_unconfigured(void)
+{
+	if (!own[0] || kept[QUIET][0])
+		return false;
+	strcpy(kept[QUIET], "VIRTUOS_QUIET=1");
+	return true;
 }
 
 /* --- at exec -------------------------------------------------------------------------------- */

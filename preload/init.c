@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/patch.h"
+#include "preload/process.h"
 #include "preload/vos.h"
 
 #include <fcntl.h>
@@ -176,19 +177,26 @@ bool vos_begin_remote(void)
 
 void vos_init(void)
 {
+	bool configured;
+
 	if (vos_stage != VOS_STAGE_RAW)
 		return;
 	vos_stage = VOS_STAGE_STARTING;
 	early_environ();
 	for (int i = 0; i < VOS_NCLASSES; i++)
 		vos_config.class_to[i] = VOS_TO_LOCAL;
-	if (load_config(getauxval(AT_SECURE)))
+	configured = load_config(getauxval(AT_SECURE));
+	if (configured)
 		vos_route_init();
 	if (anything_remote() && !vos_begin_remote()) {
 		vos_say("no memory for the descriptor table", NULL);
 		vos_die(127);
 	}
 	vos_process_init();
+	/* Preloaded and forgotten: whoever believes that his calls are forwarded should know. */
+	if (!configured && vos_env_unconfigured())
+		vos_say("nothing is forwarded: VIRTUOS_CONFIG is not set, and there is no " VOS_CONFIG_DEFAULT,
+			NULL);
 	vos_stage = VOS_STAGE_READY;
 }
 

@@ -87,10 +87,12 @@ struct vos_env {
 	bool stale;	     /* there is a VIRTUOS_STATE, which is not ours to pass on */
 };
 
-#define VOS_ENV_MORE  6	 /* entries that vos_env_fill() may add, with the NULL */
+#define VOS_ENV_MORE  7	 /* entries that vos_env_fill() may add, with the NULL */
 #define VOS_ENV_STATE 32 /* bytes of VIRTUOS_STATE=number */
 
 void vos_env_init(void) HIDDEN;
+/* There is no configuration. Should the user hear of it? Once, in all that is started from here. */
+bool vos_env_unconfigured(void) HIDDEN;
 void vos_env_look(struct vos_env *e, char *const *envp) HIDDEN;
 static inline bool vos_env_fine(const struct vos_env *e)
 {

@@ -84,14 +84,37 @@ static void test_state(void)
 	CHECK(vos_env_take_state() == -1);
 }
 
+/* Last: once set, the variable stays. */
+static void test_quiet(void)
+{
+	CHECK(vos_env_unconfigured());
+	CHECK(!vos_env_unconfigured());
+	CHECK(!strcmp(after(ENV("LD_PRELOAD=exec_env_test", "VIRTUOS_CONFIG=/x")),
+		      "LD_PRELOAD=exec_env_test\nVIRTUOS_CONFIG=/x\nVIRTUOS_QUIET=1\n"));
+}
+
+/* What is relative is made absolute where the program and its children find it. */
+static void test_relative(void)
+{
+	CHECK(!chdir("/usr"));
+	setenv("LD_PRELOAD", "a.so lib/exec_env_test:b.so", 1);
+	setenv("VIRTUOS_CONFIG", "c.conf", 1);
+	vos_env_init();
+	CHECK(!strcmp(getenv("LD_PRELOAD"), "a.so /usr/lib/exec_env_test:b.so"));
+	CHECK(!strcmp(getenv("VIRTUOS_CONFIG"), "/usr/c.conf"));
+}
+
 int main(void)
 {
 	setenv("LD_PRELOAD", "/l/first.so:/l/exec_env_test", 1);
 	setenv("VIRTUOS_CONFIG", "/c.conf", 1);
 	unsetenv("VIRTUOS_UNAVAILABLE");
 	unsetenv("VIRTUOS_LIBC_PATCH");
+	unsetenv("VIRTUOS_QUIET");
 	vos_env_init();
 	test_fill();
 	test_state();
+	test_relative();
+	test_quiet();
 	return failures ? 1 : 0;
 }
