@@ -81,12 +81,3 @@ long vos_sys_mmap(long addr, long len, long prot, long flags, long fd, long off)
 	vos_raw2(SYS_munmap, p, len);
 	return r;
 }
-
-/* A ring of its own with the kernel would bypass us: programs fall back when there is none. */
-long vos_sys_io_uring_setup(long entries, long params, long a2, long a3, long a4, long a5)
-{
-	(void)a2, (void)a3, (void)a4, (void)a5;
-	if (vos_fdtab.n)
-		return -ENOSYS;
-	return vos_raw2(SYS_io_uring_setup, entries, params);
-}
