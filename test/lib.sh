@@ -45,7 +45,11 @@ fail() {
 	for f in "$@"; do
 		[ -s "$f" ] || continue
 		printf '     --- %s\n' "${f##*/}"
-		tail -n "${VT_SHOW_LINES:-60}" "$f" | sed 's/^/     /'
+		if [[ $f == *.where ]]; then
+			head -n 600 "$f"
+		else
+			tail -n "${VT_SHOW_LINES:-60}" "$f"
+		fi | sed 's/^/     /'
 	done
 }
 

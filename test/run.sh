@@ -14,6 +14,7 @@ keep=
 
 . "$top/test/lib.sh"
 . "$top/test/three-way.sh"
+. "$top/test/evidence.sh"
 
 usage() {
 	cat <<-END
@@ -36,7 +37,7 @@ usage() {
 packages=(
 	gcc libc6-dev binutils meson ninja-build pkg-config libinih-dev libaio-dev libcap-dev
 	libseccomp-dev libsystemd-dev liburing-dev libxen-dev clang-format spin
-	iproute2 procps util-linux e2fsprogs strace
+	iproute2 procps util-linux e2fsprogs strace elfutils
 	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
 	nginx-light redis-server redis-tools iperf3 fio
 )
@@ -83,21 +84,24 @@ stage_format() {
 
 # A test that reports by its exit status alone.
 simple_test() { # NAME TIMEOUT COMMAND...
-	local name=$1 limit=$2 rc=0 sid
+	local name=$1 limit=$2 rc=0 sid watcher where=$work/simple.where
 	shift 2
 	wanted "$name" || return 0
 	mkdir -p "$work/simple"
-	clean_exec setsid timeout -k 2 "$limit" env TMPDIR="$work/simple" VT_SIZE="$size" "$@" \
-		</dev/null >"$work/simple.out" 2>&1 &
+	clean_exec setsid timeout -k 2 $((limit + evidence_s)) env TMPDIR="$work/simple" \
+		VT_SIZE="$size" "$@" </dev/null >"$work/simple.out" 2>&1 &
 	sid=$!
+	watch_time "$sid" "$limit" "$where" &
+	watcher=$!
 	wait "$sid" || rc=$?
+	end_watch $watcher "$where"
 	left_behind "$sid" >>"$work/simple.out" || rc=99
 	case $rc in
 	0) pass "$name" ;;
 	77) skip "$name" "$(sed -n 's/^skip: //p' "$work/simple.out" | tail -n 1)" ;;
-	*) fail "$name" "$(explain_status "$rc")" "$work/simple.out" ;;
+	*) fail "$name" "$(explain_status "$rc")" "$work/simple.out" "$where" ;;
 	esac
-	rm -rf "$work/simple"
+	rm -rf "$work/simple" "$where"
 }
 
 stage_unit() {

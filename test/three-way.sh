@@ -176,7 +176,7 @@ three_way_setup() {
 
 # Runs COMMAND as USER in MODE; its output goes to $work/out/NAME.MODE, its status to status[MODE].
 run_mode() { # MODE NAME USER TIMEOUT COMMAND...
-	local mode=$1 name=$2 user=$3 limit=$4 ns=plain uid=65534 sid
+	local mode=$1 name=$2 user=$3 limit=$4 ns=plain uid=65534 sid watcher
 	shift 4
 	local out=$work/out/$name.$mode env=() as=()
 	local tag local_dir=$shm/$name
@@ -195,7 +195,7 @@ run_mode() { # MODE NAME USER TIMEOUT COMMAND...
 	fi
 	[ "$user" = root ] && uid=0
 	[ "$disk_local" = yes ] && local_dir=$work/$tag/side/$name
-	rm -rf "$real" "$local_dir" "$far"
+	rm -rf "$real" "$local_dir" "$far" "$out.where"
 	mkdir "$real" "$local_dir" "$far"
 	chown "$uid:$uid" "$real" "$local_dir" "$far"
 	[ "$user" = root ] ||
@@ -204,12 +204,15 @@ run_mode() { # MODE NAME USER TIMEOUT COMMAND...
 		env=("LD_PRELOAD=$work/bin/libvirtuos.so" "VIRTUOS_CONFIG=$work/$mode.conf")
 
 	clean_exec setsid nsenter --net="/proc/${netns_pid[$ns]}/ns/net" "${as[@]}" \
-		timeout -k 2 "$limit" env -i PATH="$test_path" HOME="$local_dir" LC_ALL=C TZ=UTC \
+		timeout -k 2 $((limit + evidence_s)) env -i PATH="$test_path" HOME="$local_dir" LC_ALL=C TZ=UTC \
 		VT_DIR="$data" VT_LOCAL="$local_dir" VT_FAR="$vt_far" VT_SIZE="$size" \
 		"${env[@]}" "$@" </dev/null >"$out" 2>"$out.err" &
 	sid=$!
+	watch_time "$sid" "$limit" "$out.where" &
+	watcher=$!
 	status[$mode]=0
 	wait "$sid" || status[$mode]=$?
+	end_watch $watcher "$out.where"
 	left_behind "$sid" >>"$out.err" || status[$mode]=99
 	sed -i "s#$data#TREE#g; s#$local_dir#LOCAL#g" "$out"
 	rm -rf "$real" "$local_dir" "$far"
@@ -253,7 +256,7 @@ three_way() { # NAME USER TIMEOUT COMMAND...
 		return
 		;;
 	*)
-		fail "$label" "native: $(explain_status "${status[native]}")" "$out.native"{,.err}
+		fail "$label" "native: $(explain_status "${status[native]}")" "$out.native"{,.err,.where}
 		return
 		;;
 	esac
@@ -281,7 +284,7 @@ three_way() { # NAME USER TIMEOUT COMMAND...
 			fi
 		fi
 		if [ -n "$problem" ]; then
-			fail "$label" "$problem" "$out.diff" "$out.$mode.err"
+			fail "$label" "$problem" "$out.diff" "$out.$mode"{.err,.where}
 			rm -f "$out.diff"
 			return
 		fi
