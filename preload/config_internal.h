@@ -78,6 +78,9 @@ int vos_value_choice(struct vos_parse *p, const char *key, const char *value, co
 		     const char *second, const char *third);
 int vos_value_target(struct vos_parse *p, const char *key, const char *name, int *to);
 
+/* Add to the error what begins a comment, if @text looks as if it had one. */
+void vos_hint_comment(struct vos_parse *p, const char *text);
+
 /* config_match.c: 1 when @text matches the glob @pattern (* ? [] \), wholly; * stops at a slash. */
 int vos_glob(const char *pattern, const char *text);
 

@@ -115,6 +115,7 @@ static void section_line(struct vos_parse *p, const char *line)
 		vos_fail(p, p->line,
 			 "section without its ']' at the end: [default], [domain NAME] or "
 			 "[app PATTERN]");
+		vos_hint_comment(p, line);
 		return;
 	}
 	if (len - 2 >= sizeof(name)) {
@@ -138,7 +139,8 @@ static void setting_line(struct vos_parse *p, char *line)
 	char *equals = strchr(line, '=');
 
 	if (!equals || equals == line) {
-		vos_fail(p, p->line, "'%s' is neither [section] nor KEY = VALUE nor a ; comment",
+		vos_fail(p, p->line,
+			 "'%s' is neither [section] nor KEY = VALUE nor a comment (; or # first)",
 			 line);
 		return;
 	}
@@ -170,10 +172,14 @@ static int setting(void *user, const char *section, const char *key, const char 
 	size_t len = strnlen(key, sizeof(name) - 1);
 
 	(void)section;
+	if (!value)
+		value = "";
 	for (size_t i = 0; i < len; i++)
 		name[i] = key[i] == VOS_HIDDEN_COLON ? ':' : key[i];
 	name[len] = '\0';
-	return !vos_parse_setting(p, name, value ? value : "");
+	if (vos_parse_setting(p, name, value))
+		vos_hint_comment(p, value);
+	return !p->ret;
 }
 
 int vos_source_run(struct vos_parse *p)
@@ -196,7 +202,8 @@ int vos_source_run(struct vos_parse *p)
 		ini_max_line = limit;
 	/* Whatever inih did not like and the checks above let through. */
 	if (bad)
-		vos_fail(p, bad > 0 ? bad : 0, "neither [section] nor KEY = VALUE nor a ; comment");
+		vos_fail(p, bad > 0 ? bad : 0,
+			 "neither [section] nor KEY = VALUE nor a comment (; or # first)");
 	return p->ret;
 }
 

@@ -200,7 +200,24 @@ static int unknown_domain(struct vos_parse *p, const char *key, const char *name
 		put(&t, ", ", 2);
 	}
 	put(&t, "local or deny", 16);
+	if (name_chars(name) && strlen(name) < VOS_DOMAIN_NAME_MAX) {
+		put(&t, "; or a section [domain ", 32);
+		put(&t, name, QUOTE_MAX);
+		put(&t, "] defines it", 16);
+	}
 	return ret;
+}
+
+/* After a mistake in what may have been meant as a comment: say what would be one. */
+void vos_hint_comment(struct vos_parse *p, const char *text)
+{
+	struct text t = { p->err->text + strlen(p->err->text),
+			  p->err->text + sizeof(p->err->text) - 1 };
+
+	if (strchr(text, '#'))
+		put(&t, " (after a value not # but a blank and ; begin a comment)", 80);
+	else if (strchr(text, ';'))
+		put(&t, " (a ; begins a comment only after a blank)", 80);
 }
 
 /* DOMAIN, local or deny. Before the domains are all known any well-formed name is taken. */

@@ -88,12 +88,18 @@ static const char *decimal(char buf[16], int n)
 	return p;
 }
 
-static void config_error(const char *file, const struct vos_config_error *e)
+static void config_error(const char *file, const struct vos_config_error *e, int error)
 {
 	char digits[16];
 
 	if (e->line > 0)
 		vos_say(file, ":", decimal(digits, e->line), ": ", e->text, NULL);
+	else if (error == -ENOENT)
+		vos_say(file, ": ", e->text, ": there is none", NULL);
+	else if (error == -EACCES)
+		vos_say(file, ": ", e->text, ": permission denied", NULL);
+	else if (error != -EINVAL)
+		vos_say(file, ": ", e->text, ": error ", decimal(digits, -error), NULL);
 	else
 		vos_say(file, ": ", e->text, NULL);
 	vos_die(127);
@@ -122,7 +128,7 @@ static bool load_config(bool secure)
 			file = "environment";
 	}
 	if (r)
-		config_error(file, &err);
+		config_error(file, &err, r);
 	return true;
 }
 

@@ -75,6 +75,7 @@ static void die(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	fprintf(stderr, "\n");
 	va_end(ap);
+	transport_unlisten();
 	exit(exit_status);
 }
 
@@ -123,6 +124,20 @@ static const struct option longopts[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+/* As in the programs' configuration: virtuos.conf(5). */
+static void check_name(const char *name)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+
+	if (!*name || strlen(name) > 31 || name[strspn(name, allowed)])
+		die("--domain %s: 1 to 31 letters, digits, '_', '.' and '-' are allowed", name);
+	if (!strcmp(name, "local") || !strcmp(name, "deny"))
+		die("--domain %s: a domain cannot have this name, which means something else in "
+		    "configurations",
+		    name);
+}
+
 static void set_option(int o, const char *arg)
 {
 	const struct transport *t;
@@ -130,13 +145,12 @@ static void set_option(int o, const char *arg)
 
 	switch (o) {
 	case O_DOMAIN:
-		if (!*arg || strlen(arg) > 31)
-			die("--domain %s: 1 to 31 characters are allowed", arg);
+		check_name(arg);
 		opt.domain = arg;
 		break;
 	case O_LISTEN:
-		if (opt.nlisten == 8)
-			die("--listen: up to 8 addresses are allowed");
+		if (opt.nlisten == SVCD_LISTEN_MAX)
+			die("--listen: up to %d addresses are allowed", SVCD_LISTEN_MAX);
 		t = transport_find(arg, &where);
 		problem = t ? t->check(where) : "no such kind of address";
 		if (problem)
@@ -428,6 +442,7 @@ int main(int argc, char **argv)
 	serve();
 	if (notify_sock >= 0)
 		send(notify_sock, "STOPPING=1", 10, MSG_NOSIGNAL);
+	transport_unlisten();
 	drain();
 	return 0;
 }

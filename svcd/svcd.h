@@ -33,10 +33,12 @@
 #define SVCD_SANITIZED /* their run-time needs some more than we do */
 #endif
 
+#define SVCD_LISTEN_MAX 8
+
 /* Options of the command line. */
 struct options {
 	const char *domain;
-	const char *listen[8];
+	const char *listen[SVCD_LISTEN_MAX];
 	int nlisten;
 	const char *root;
 	int engines; /* 1 .. SVCD_ENGINES_MAX */
@@ -86,6 +88,8 @@ struct transport {
 	const char *(*check)(const char *where);
 	/* Control thread, before --root: accept programs there. NULL, or why that cannot be. */
 	const char *(*listen)(const char *where);
+	/* Control thread, at the end or when the start fails: what listen() made goes. NULL: nothing */
+	void (*unlisten)(void);
 	/* Read what has come on the client's connection. It may block. HEED_* */
 	unsigned (*heed)(struct client *);
 	/* Any thread: the call in @e is completed, and its thread sleeps as @how says. */
@@ -99,6 +103,7 @@ struct transport {
 extern const struct transport transport_unix;
 /* NULL: no such scheme. */
 const struct transport *transport_find(const char *address, const char **where);
+void transport_unlisten(void);
 
 /* --- identity: whose rights a call has (ident.c) -------------------------------------------- */
 

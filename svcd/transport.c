@@ -17,3 +17,10 @@ const struct transport *transport_find(const char *address, const char **where)
 	}
 	return NULL;
 }
+
+void transport_unlisten(void)
+{
+	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++)
+		if (transports[i]->unlisten)
+			transports[i]->unlisten();
+}

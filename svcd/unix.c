@@ -464,6 +464,42 @@ static const char *unix_check(const char *path)
 	return NULL;
 }
 
+/* The names that we have made; their directories are kept open, for they are outside of --root. */
+static struct bound {
+	int dir;
+	char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct stat st;
+} bound[SVCD_LISTEN_MAX];
+static int nbound;
+
+static void note_bound(const char *path)
+{
+	struct bound *b = &bound[nbound];
+	const char *slash = strrchr(path, '/');
+
+	strcpy(b->name, path);
+	b->name[slash - path + 1] = 0;
+	b->dir = open(b->name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	strcpy(b->name, slash + 1);
+	if (b->dir >= 0 && !fstatat(b->dir, b->name, &b->st, AT_SYMLINK_NOFOLLOW))
+		nbound++;
+}
+
+/* While we still listen, so that nobody takes the name over in between: it would be his, then. */
+static void unix_unlisten(void)
+{
+	struct stat st;
+
+	for (; nbound; nbound--) {
+		struct bound *b = &bound[nbound - 1];
+
+		if (!fstatat(b->dir, b->name, &st, AT_SYMLINK_NOFOLLOW) &&
+		    st.st_dev == b->st.st_dev && st.st_ino == b->st.st_ino)
+			unlinkat(b->dir, b->name, 0);
+		close(b->dir);
+	}
+}
+
 static const char *unix_listen(const char *path)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -483,9 +519,11 @@ static const char *unix_listen(const char *path)
 	}
 	/* Anybody may connect; the kernel says who it is. Directories restrict further. */
 	mask = umask(0);
-	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun)) || listen(fd, 1024);
+	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
 	umask(mask);
-	if (r)
+	if (!r)
+		note_bound(path);
+	if (r || listen(fd, 1024))
 		return strerror(errno);
 	if (spare < 0)
 		spare = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -496,6 +534,7 @@ const struct transport transport_unix = {
 	.scheme = "unix:",
 	.check = unix_check,
 	.listen = unix_listen,
+	.unlisten = unix_unlisten,
 	.heed = unix_heed,
 	.wake = unix_wake,
 	.hang_up = unix_hang_up,

@@ -43,7 +43,7 @@ if [ ! -e /etc/virtuos/virtuos.conf ]; then
 /etc/virtuos/virtuos.conf"
 	expect "$none"$'\n'secret "${bare[@]}" sh -c 'env true; cat file'
 	expect secret "${bare[@]}" VIRTUOS_QUIET=1 sh -c 'env true; cat file'
-	expect "virtuos: /etc/virtuos/virtuos.conf: cannot open the file" "${bare[@]}" \
+	expect "virtuos: /etc/virtuos/virtuos.conf: cannot open the file: there is none" "${bare[@]}" \
 		VIRTUOS_REQUIRE=1 true
 fi
 exit $failed

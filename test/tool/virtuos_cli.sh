@@ -79,7 +79,7 @@ expect 2 "^virtuos check: unrecognized option '--what'" "$v" check --what good.c
 expect 2 '^Usage: virtuos check' "$v" check --what good.conf
 expect 0 '^empty.conf: ok, 0 domains$' "$v" check empty.conf
 expect 0 '^good.conf: ok, 1 domain not attached to$' "$v" check --no-connect good.conf
-expect 1 "^bad.conf:3: unknown domain 'nett' for 'inet': local or deny" "$v" check bad.conf
+expect 1 "^bad.conf:3: unknown domain 'nett' for 'inet': local or deny; or a section \[domain nett\] defines it$" "$v" check bad.conf
 expect 1 '^bad.conf:3: ' "$v" check --no-connect empty.conf bad.conf good.conf
 expect 1 '^nofile: cannot open the file: No such file' "$v" check nofile
 at="^good.conf:2: domain 'net' cannot be used at unix:$work/net.sock:"
