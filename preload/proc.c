@@ -134,36 +134,39 @@ static const char *below(const char *rest)
 	return *rest ? rest : ".";
 }
 
-bool vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
+long vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
 {
 	const char *rest, *p;
 	uint64_t w;
-	long fd;
+	long fd, res;
 
 	if (likely(!may_be(path)))
-		return false;
+		return 0;
 	fd = descriptor(dirfd, path, &rest);
 	if (fd >= 0) {
 		w = vos_fd(fd);
 		if (!w || VOS_WORD_KIND(w) == VOS_FD_EPOLL || VOS_WORD_KIND(w) == VOS_FD_OURS ||
 		    !vos_current(w) || is_the_link(rest, how))
-			return false;
+			return 0;
 		r->dom = (int)VOS_WORD_DOMAIN(w);
 		r->base = VOS_BASE_WORD(w) | (*rest ? 0 : VOS_BASE_SELF);
 		r->path = *rest ? below(rest) : "";
-		return true;
+		return 1;
 	}
-	p = vos_cwd_domain >= 0 ? own_proc(path) : NULL;
+	p = vos_cwd_domain != VOS_CWD_LOCAL ? own_proc(path) : NULL;
 	rest = p ? skip(p, "cwd") : NULL;
 	if (!rest || (*rest && *rest != '/'))
-		return false;
+		return 0;
 	if (is_the_link(rest, how))
-		return false;
+		return 0;
+	res = vos_cwd_known();
+	if (res || vos_cwd_domain < 0)
+		return res;
 	r->dom = vos_cwd_domain;
 	r->prefix = vos_cwd_prefix;
 	r->base = VOS_BASE_HERE(VOS_BASE_CWD, r->dom);
 	r->path = below(rest);
-	return true;
+	return 1;
 }
 
 long vos_path_of(unsigned dom, uint64_t base, int prefix, char *buf, size_t size)

@@ -4,8 +4,8 @@
 
 #include "preload/vos.h"
 
-/* Does @path name a remote descriptor or working directory of ours? Then *@r is set. */
-bool vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how) HIDDEN;
+/* Does @path name a remote descriptor or working directory of ours? 1: *@r is set; 0 or -errno. */
+long vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how) HIDDEN;
 /* readlink of such a name: true if it is one, *@result is the answer. */
 bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, long *result) HIDDEN;
 /* What the kernel's link for local @fd, or for AT_FDCWD, says: its length, -errno. */

@@ -21,10 +21,13 @@
 	extern __typeof__(target) name \
 		__attribute__((alias(#target), copy(target), visibility("default")));
 
-/* Is there anything that a child or the next image would have to be given? */
+/*
+ * Is there anything that a child or the next image would have to be given, or that only we know: where
+ * a working directory is that is no more than a name?
+ */
 static inline bool vos_has_remote(void)
 {
-	return vos_fdtab.nremote > 0 || vos_cwd_domain >= 0;
+	return vos_fdtab.nremote > 0 || vos_cwd_domain != VOS_CWD_LOCAL;
 }
 
 /* --- process.c ------------------------------------------------------------------------------ */

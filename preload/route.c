@@ -25,8 +25,6 @@
 #include <sys/syscall.h>
 
 bool vos_files_remote;
-int vos_cwd_domain = -1;
-int vos_cwd_prefix = -1;
 
 static bool prefix_exists; /* some prefix is a local directory as well */
 
@@ -232,16 +230,20 @@ static long route_remote_dir(struct vos_route *r, uint64_t word, const char *pat
 long vos_route_dir(struct vos_route *r, long dirfd, const char *path, int how)
 {
 	uint64_t word = (int)dirfd == AT_FDCWD ? 0 : vos_fd(dirfd);
+	long res;
 
 	if (word && VOS_WORD_KIND(word) != VOS_FD_EPOLL)
 		return route_remote_dir(r, word, path, how);
-	if ((int)dirfd == AT_FDCWD && vos_cwd_domain >= 0 && (*path || how & VOS_ROUTE_EMPTY)) {
+	if ((int)dirfd != AT_FDCWD || !(*path || how & VOS_ROUTE_EMPTY))
+		return 0;
+	res = vos_cwd_known();
+	if (!res && vos_cwd_domain >= 0) {
 		r->dom = vos_cwd_domain;
 		r->prefix = vos_cwd_prefix;
 		r->base = VOS_BASE_HERE(VOS_BASE_CWD | (*path ? 0 : VOS_BASE_SELF), r->dom);
 		r->path = path;
 	}
-	return 0;
+	return res;
 }
 
 long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
@@ -259,8 +261,9 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 			       ? route_remote_dir(r, word, "", how)
 			       : 0;
 	}
-	if (vos_proc_route(r, dirfd, path, how))
-		return 0;
+	res = vos_proc_route(r, dirfd, path, how);
+	if (res)
+		return res < 0 ? res : 0;
 	if (path[0] == '/')
 		return vos_files_remote ? route_absolute(r, path, how) : 0;
 	res = vos_route_dir(r, dirfd, path, how);

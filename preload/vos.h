@@ -297,9 +297,21 @@ void vos_route_init(void) HIDDEN;
 /* Is any file class remote in this program? */
 extern bool vos_files_remote HIDDEN;
 
-/* The working directory: in a domain, or -1 when the kernel's is right. */
-extern int vos_cwd_domain HIDDEN;
+/* --- the working directory: calls/cwd.c ------------------------------------------------------ */
+
+/* The domain that it is in, or: the kernel's is right; the kernel's is the name of one in a domain. */
+enum { VOS_CWD_LOCAL = -1, VOS_CWD_NAMED = -2 };
+extern _Atomic int vos_cwd_domain HIDDEN;
 extern int vos_cwd_prefix HIDDEN;
+/* The kernel's working directory is a new one: is it a name? */
+void vos_cwd_look(void) HIDDEN;
+/* Go where the name says. */
+long vos_cwd_enter(void) HIDDEN;
+/* Before a path that starts in the working directory: vos_cwd_domain is where that is. 0 or -errno. */
+static inline long vos_cwd_known(void)
+{
+	return likely(vos_cwd_domain != VOS_CWD_NAMED) ? 0 : vos_cwd_enter();
+}
 
 /* --- calls on two paths: cross.c ------------------------------------------------------------- */
 

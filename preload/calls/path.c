@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Path calls that are not rows of the table: the older forms, which are the newer ones with some
- * arguments fixed, and the working directory.
+ * arguments fixed.
  */
 #define _GNU_SOURCE
-#include "preload/proc.h"
-#include "preload/process.h"
+#include "preload/vos.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -102,94 +101,7 @@ long vos_sys_getdents(long fd, long p, long n, long a3, long a4, long a5)
 	return vos_fd(fd) ? -ENOSYS : vos_raw3(SYS_getdents, fd, p, n);
 }
 
-/* --- the working directory ------------------------------------------------------------------ */
-
-static long local_chdir(long nr, long arg)
-{
-	long r = vos_raw1(nr, arg);
-
-	if (!r)
-		vos_cwd_domain = -1;
-	return r;
-}
-
-long vos_sys_chdir(long path, long a1, long a2, long a3, long a4, long a5)
-{
-	struct vos_redirect_buf rd;
-	struct vos_route r;
-	int hops = 0;
-	long res;
-
-	UNUSED(a1, a2, a3, a4, a5);
-	vos_need_init();
-	res = vos_route(&r, CWD, (const char *)path, 0);
-	while (!res) {
-		if (r.dom == VOS_TO_DENY)
-			return -EACCES;
-		if (r.dom == VOS_TO_LOCAL) {
-			res = local_chdir(SYS_chdir, (long)r.path);
-			if (!res || !vos_route_again(&r, res, 0) || ++hops > VOS_HOPS_MAX)
-				return res;
-			res = 0;
-			continue;
-		}
-		res = vos_forward(VOS_OP_chdir, (unsigned)r.dom,
-				  (const uint64_t[6]){ r.base, (uint64_t)r.path }, &rd);
-		if (!res) {
-			vos_cwd_domain = r.dom;
-			vos_cwd_prefix = r.prefix;
-		}
-		if (res != VOS_REDIRECT)
-			return res == -ENOLINK ? -EIO : res;
-		res = vos_reroute(&r, &rd.r, &hops, 0);
-	}
-	return res;
-}
-
-long vos_sys_fchdir(long fd, long a1, long a2, long a3, long a4, long a5)
-{
-	uint64_t w = vos_fd(fd);
-	long r;
-
-	UNUSED(a1, a2, a3, a4, a5);
-	if (likely(!w))
-		return local_chdir(SYS_fchdir, fd);
-	r = vos_forward_fd(VOS_OP_fchdir, w, (const long[6]){ fd });
-	if (r < 0)
-		return r;
-	vos_cwd_domain = (int)VOS_WORD_DOMAIN(w);
-	/* The answer is the number of the root that the directory was opened below. */
-	vos_cwd_prefix = vos_domain_prefix(VOS_WORD_DOMAIN(w), VOS_WORD_INC(w), (uint64_t)r);
-	return 0;
-}
-
-long vos_sys_getcwd(long buf, long size, long a2, long a3, long a4, long a5)
-{
-	long r;
-
-	UNUSED(a2, a3, a4, a5);
-	if (likely(vos_cwd_domain < 0))
-		return vos_raw2(SYS_getcwd, buf, size);
-	r = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain),
-			vos_cwd_prefix, (char *)buf, (size_t)size);
-	return r < 0 ? r : r + 1;
-}
-
-/* The programs' root is the kernel's; a root inside a domain is refused clearly. */
-long vos_sys_chroot(long path, long a1, long a2, long a3, long a4, long a5)
-{
-	struct vos_route r;
-	long res;
-
-	UNUSED(a1, a2, a3, a4, a5);
-	res = vos_route(&r, CWD, (const char *)path, false);
-	if (res)
-		return res;
-	if (r.dom != VOS_TO_LOCAL)
-		return -EOPNOTSUPP;
-	vos_tickets_take(); /* the services may be out of reach from in there */
-	return vos_raw1(SYS_chroot, (long)r.path);
-}
+/* --- and two that are not about paths -------------------------------------------------------- */
 
 long vos_sys_umask(long mask, long a1, long a2, long a3, long a4, long a5)
 {

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The working directory. The kernel's own is the program's as long as that is local. One in a domain
+ * is kept by the service, once chdir() has led there.
+ *
+ * A program may be started in a local directory that lies below a prefix, where the path of its
+ * directory says that it is in the domain. Then it is as if it had come there by chdir(): but the
+ * call is made only when a relative path is used, so that a program that uses none need not meet the
+ * domain. Until then, and while the call fails, the working directory is no more than a name.
+ */
+#define _GNU_SOURCE
+#include "preload/proc.h"
+#include "preload/process.h"
+#include "preload/walk.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+_Atomic int vos_cwd_domain = VOS_CWD_LOCAL;
+int vos_cwd_prefix = -1;
+
+#define UNUSED(...)         \
+	(void)(long[])      \
+	{                   \
+		__VA_ARGS__ \
+	}
+
+/* Go to @path; where that is. */
+static long change(const char *path, int *dom, int *prefix)
+{
+	struct vos_redirect_buf rd;
+	struct vos_route r;
+	int hops = 0;
+	long res = vos_route(&r, AT_FDCWD, path, 0);
+
+	while (!res) {
+		if (r.dom == VOS_TO_DENY)
+			return -EACCES;
+		*dom = r.dom;
+		*prefix = r.prefix;
+		if (r.dom == VOS_TO_LOCAL) {
+			res = vos_raw1(SYS_chdir, (long)r.path);
+			if (!res || !vos_route_again(&r, res, 0) || ++hops > VOS_HOPS_MAX)
+				return res;
+			res = 0;
+			continue;
+		}
+		res = vos_forward(VOS_OP_chdir, (unsigned)r.dom,
+				  (const uint64_t[6]){ r.base, (uint64_t)r.path }, &rd);
+		if (res != VOS_REDIRECT)
+			return res == -ENOLINK ? -EIO : res;
+		res = vos_reroute(&r, &rd.r, &hops, 0);
+	}
+	return res;
+}
+
+long vos_sys_chdir(long path, long a1, long a2, long a3, long a4, long a5)
+{
+	int dom, prefix;
+	long r;
+
+	UNUSED(a1, a2, a3, a4, a5);
+	vos_need_init();
+	r = change((const char *)path, &dom, &prefix);
+	if (r)
+		return r;
+	vos_cwd_prefix = prefix;
+	vos_cwd_domain = dom;
+	return 0;
+}
+
+/* --- one that is a name --------------------------------------------------------------------- */
+
+void vos_cwd_look(void)
+{
+	char path[VOS_PATH_MAX];
+	const char *rest;
+	int p = -1;
+
+	if (vos_files_remote && vos_raw2(SYS_getcwd, (long)path, sizeof(path)) > 0 &&
+	    path[0] == '/')
+		p = vos_find_prefix(path, &rest);
+	vos_cwd_domain = p >= 0 && vos_config.prefix[p].to != VOS_TO_LOCAL ? VOS_CWD_NAMED
+									   : VOS_CWD_LOCAL;
+}
+
+/* Once is enough. */
+static void warn(const char *path)
+{
+	static _Atomic bool warned;
+
+	if (!atomic_exchange(&warned, true))
+		vos_say("the working directory, ", path,
+			", is not there in its domain: relative paths lead nowhere", NULL);
+}
+
+long vos_cwd_enter(void)
+{
+	int dom, prefix, named = VOS_CWD_NAMED;
+	char path[VOS_PATH_MAX];
+	long r = vos_raw2(SYS_getcwd, (long)path, sizeof(path));
+
+	if (r < 0)
+		return r;
+	r = change(path, &dom, &prefix);
+	if (r == -ENOENT || r == -ENOTDIR)
+		warn(path);
+	if (r)
+		return r;
+	vos_cwd_prefix = prefix;
+	/* Unless another thread has gone elsewhere. */
+	atomic_compare_exchange_strong(&vos_cwd_domain, &named, dom);
+	return 0;
+}
+
+/* --- other calls ---------------------------------------------------------------------------- */
+
+long vos_sys_fchdir(long fd, long a1, long a2, long a3, long a4, long a5)
+{
+	uint64_t w = vos_fd(fd);
+	long r;
+
+	UNUSED(a1, a2, a3, a4, a5);
+	if (likely(!w)) {
+		r = vos_raw1(SYS_fchdir, fd);
+		if (!r)
+			vos_cwd_look();
+		return r;
+	}
+	r = vos_forward_fd(VOS_OP_fchdir, w, (const long[6]){ fd });
+	if (r < 0)
+		return r;
+	/* The answer is the number of the root that the directory was opened below. */
+	vos_cwd_prefix = vos_domain_prefix(VOS_WORD_DOMAIN(w), VOS_WORD_INC(w), (uint64_t)r);
+	vos_cwd_domain = (int)VOS_WORD_DOMAIN(w);
+	return 0;
+}
+
+long vos_sys_getcwd(long buf, long size, long a2, long a3, long a4, long a5)
+{
+	long r;
+
+	UNUSED(a2, a3, a4, a5);
+	if (likely(vos_cwd_domain < 0))
+		return vos_raw2(SYS_getcwd, buf, size);
+	r = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain),
+			vos_cwd_prefix, (char *)buf, (size_t)size);
+	return r < 0 ? r : r + 1;
+}
+
+/* The programs' root is the kernel's; a root inside a domain is refused clearly. */
+long vos_sys_chroot(long path, long a1, long a2, long a3, long a4, long a5)
+{
+	struct vos_route r;
+	long res;
+
+	UNUSED(a1, a2, a3, a4, a5);
+	res = vos_route(&r, AT_FDCWD, (const char *)path, 0);
+	if (res)
+		return res;
+	if (r.dom != VOS_TO_LOCAL)
+		return -EOPNOTSUPP;
+	vos_tickets_take(); /* the services may be out of reach from in there */
+	return vos_raw1(SYS_chroot, (long)r.path);
+}
