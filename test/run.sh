@@ -23,7 +23,7 @@ usage() {
 		  --stages LIST    some of: $stages
 		  --modes LIST     some of: $modes; native is always run, the others are compared to it
 		  --quick          small sizes, one user, one build of each program
-		  --full           large sizes (1 GiB copies)
+		  --full           large sizes, and ten times as long where chance decides
 		  --no-install     do not install missing packages
 		  --no-build       use what is in the build directory
 		  --keep           keep the work directory

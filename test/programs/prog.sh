@@ -16,9 +16,9 @@ skip() {
 }
 
 case $VT_SIZE in
-quick) big_mib=16 ;;
-full) big_mib=1024 ;;
-*) big_mib=256 ;;
+quick) big_mib=16 some_mib=16 ;;
+full) big_mib=1024 some_mib=1024 ;;
+*) big_mib=1024 some_mib=128 ;;
 esac
 
 # Starts a server and waits for the line of its output that says that it is ready.
