@@ -87,12 +87,14 @@ quietly() {
 	return $rc
 }
 
-# A build with SANITIZERS in DIR, of no more than TARGETs.
+# A build with SANITIZERS in DIR, of no more than TARGETs. What they find ends the process. "trap"
+# stands for undefined behaviour without a library that would have to be loaded.
 sanitized_build() { # DIR SANITIZERS TARGET...
-	local dir=$1 sanitizers=$2
+	local dir=$1 options=(-Db_sanitize="$2" -Db_lundef=false -Dc_args=-fno-sanitize-recover=all)
+	[ "$2" != trap ] || options=(
+		"-Dc_args=['-fsanitize=undefined', '-fsanitize-undefined-trap-on-error']")
 	shift 2
-	[ -e "$dir/build.ninja" ] || quietly meson setup "$dir" "$top" \
-		-Db_sanitize="$sanitizers" -Db_lundef=false || return
+	[ -e "$dir/build.ninja" ] || quietly meson setup "${options[@]}" "$dir" "$top" || return
 	# First what meson knows of the targets, in case it was made for another tree.
 	quietly ninja -C "$dir" build.ninja && quietly meson compile -C "$dir" "$@"
 }

@@ -7,7 +7,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$top/build}
 size=normal
 modes="native local forwarded"
-stages="format unit model behaviour programs tools hostile"
+stages="format unit model behaviour programs tools hostile sanitized"
 install=yes
 compile=yes
 keep=
@@ -28,9 +28,10 @@ usage() {
 		  --no-build       use what is in the build directory
 		  --keep           keep the work directory
 		  --shell          start the two domains, then a shell to try things in
-		environment: BUILD (build directory), SVCD (another svcd, such as a sanitised one),
-		VT_TMPDIR (where to work), VT_SHOW_LINES (of a failing test's output), VT_TIMEOUT
-		(seconds, for every test), CI=true (warnings and unexpected skips are failures)
+		environment: BUILD (build directory), SVCD and PRELOAD (another svcd, another
+		libvirtuos.so), VT_TMPDIR (where to work), VT_SHOW_LINES (of a failing test's
+		output), VT_TIMEOUT (seconds, for every test), CI=true (warnings and unexpected
+		skips are failures)
 	END
 }
 
@@ -144,6 +145,22 @@ stage_hostile() {
 		bash "$top/test/fuzz/clients.sh" "$build/asan" $seconds
 	simple_test hostile/service $((seconds + 60)) \
 		env WAIT=$wait bash "$top/test/fuzz/service.sh" "$build/asan" $seconds
+}
+
+# The behaviour programs once more, with sanitizers in both sides.
+stage_sanitized() {
+	wanted sanitized/behaviour || return 0
+	if ! sanitized_build "$build/asan" address,undefined svcd:executable ||
+		! sanitized_build "$build/trap" trap virtuos:shared_library; then
+		fail sanitized "the build with sanitizers fails"
+		return
+	fi
+	# Leaks are looked for by the stage "hostile", where svcd can see /proc.
+	simple_test sanitized/behaviour 900 env BUILD="$build" SVCD="$build/asan/svcd/svcd" \
+		PRELOAD="$build/trap/preload/libvirtuos.so" \
+		ASAN_OPTIONS=abort_on_error=1:detect_leaks=0 UBSAN_OPTIONS=abort_on_error=1 \
+		bash "$top/test/run.sh" --no-install --no-build --quick --stages behaviour \
+		--modes forwarded
 }
 
 users_of() { # FILE
@@ -269,7 +286,7 @@ main() {
 	# Ten thousand descriptors are opened by one test.
 	[ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 20000 ] || ulimit -Hn 20000
 	disk_local=no
-	preload=$build/preload/libvirtuos.so
+	preload=${PRELOAD:-$build/preload/libvirtuos.so}
 	svcd=${SVCD:-$build/svcd/svcd}
 	test_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	export PATH=$test_path

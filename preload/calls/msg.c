@@ -8,6 +8,7 @@
  * go by way of pass.c.
  */
 #define _GNU_SOURCE
+#include "preload/calls/cursor.h"
 #include "preload/calls/socket.h"
 #include "preload/pass.h"
 
@@ -20,50 +21,6 @@
 
 #define CONTROL_MAX 4096u /* of ancillary data that one message carries */
 #define MESSAGES    1024u /* that one sendmmsg or recvmmsg looks at, the kernel's limit */
-
-/* A program's vector, and how far it has been used. */
-struct cursor {
-	const struct iovec *iov;
-	size_t skip; /* bytes of iov[0] used */
-};
-
-/* The next bytes of the vector that lie together, at most @len; its end is the caller's to know. */
-static char *next_run(struct cursor *v, size_t len, size_t *run)
-{
-	char *p;
-
-	while (v->skip == v->iov->iov_len) {
-		v->iov++;
-		v->skip = 0;
-	}
-	p = (char *)v->iov->iov_base + v->skip;
-	*run = v->iov->iov_len - v->skip;
-	*run = *run < len ? *run : len;
-	v->skip += *run;
-	return p;
-}
-
-static void gather(struct cursor *v, uint8_t *to, size_t len)
-{
-	size_t n;
-
-	for (; len; to += n, len -= n) {
-		const char *p = next_run(v, len, &n);
-
-		memcpy(to, p, n);
-	}
-}
-
-static void scatter(struct cursor *v, const uint8_t *from, size_t len)
-{
-	size_t n;
-
-	for (; len; from += n, len -= n) {
-		char *p = next_run(v, len, &n);
-
-		memcpy(p, from, n);
-	}
-}
 
 static long total_length(const struct msghdr *m, size_t *total)
 {

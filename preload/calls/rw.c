@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/calls/rw.h"
+#include "preload/calls/cursor.h"
 #include "preload/calls/socket.h"
 
 #include <limits.h>
@@ -12,47 +13,6 @@
 #include <sys/syscall.h>
 
 #define RW_MAX 0x7ffff000ul /* what the kernel moves in one call at most */
-
-/* A program's vector, and how far it has been used. */
-struct cursor {
-	const struct iovec *iov;
-	long n;
-	size_t skip; /* bytes of iov[0] used */
-};
-
-static void gather(struct cursor *v, uint8_t *to, size_t len)
-{
-	while (len) {
-		size_t k = v->iov->iov_len - v->skip;
-
-		k = k < len ? k : len;
-		memcpy(to, (const char *)v->iov->iov_base + v->skip, k);
-		to += k;
-		len -= k;
-		v->skip += k;
-		if (v->skip == v->iov->iov_len) {
-			v->iov++;
-			v->skip = 0;
-		}
-	}
-}
-
-static void scatter(struct cursor *v, const uint8_t *from, size_t len)
-{
-	while (len) {
-		size_t k = v->iov->iov_len - v->skip;
-
-		k = k < len ? k : len;
-		memcpy((char *)v->iov->iov_base + v->skip, from, k);
-		from += k;
-		len -= k;
-		v->skip += k;
-		if (v->skip == v->iov->iov_len) {
-			v->iov++;
-			v->skip = 0;
-		}
-	}
-}
 
 /* One request of at most VOS_IO_MAX bytes. *@asked: how many it was for. */
 static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int64_t flags, bool out,
@@ -99,7 +59,7 @@ struct vos_waits vos_transfer_waits(long fd, uint64_t word, bool out)
 long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags, bool out,
 		  struct vos_waits how)
 {
-	struct cursor v = { iov, n, 0 };
+	struct cursor v = { iov, 0 };
 	size_t total = 0, done = 0;
 	long r = 0;
 
@@ -119,8 +79,6 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 	do {
 		size_t asked = 0;
 
-		while (v.n && v.iov < iov + n && !v.iov->iov_len)
-			v.iov++;
 		r = piece(word, &v, total - done, off < 0 ? off : off + (int64_t)done,
 			  done && !out ? flags | VOS_RWF_MORE : flags, out, how, &asked);
 		if (r <= 0)

@@ -9,6 +9,7 @@ static char got;
 static void *reader(void *arg)
 {
 	(void)arg;
+	t_block();
 	return (void *)read(number, &got, 1);
 }
 
@@ -27,7 +28,7 @@ static void closed(void)
 	CHECK(below < sv[0]);
 	number = sv[0];
 	MUST(pthread_create(&t, NULL, reader, NULL) == 0);
-	t_sleep_ms(50);
+	t_await_block();
 	SHOW(close(sv[0]));
 	/* The number is free at once and belongs to another file. */
 	fd = open(P("f"), O_RDONLY);
@@ -56,7 +57,7 @@ static void replaced(void)
 	number = a[0];
 	got = 0;
 	MUST(pthread_create(&t, NULL, reader, NULL) == 0);
-	t_sleep_ms(50);
+	t_await_block();
 	SHOW(dup2(b[0], a[0]) == a[0]);
 	MUST(write(b[1], "b", 1) == 1);
 	SHOW(read(a[0], &c, 1));

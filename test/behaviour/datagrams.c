@@ -68,7 +68,7 @@ static void by_each_call(void)
 
 static void *send_later(void *arg)
 {
-	t_sleep_ms(50);
+	t_await_sleep(getpid());
 	return send(*(int *)arg, "fgh", 3, 0) == 3 ? arg : NULL;
 }
 
@@ -106,12 +106,14 @@ struct waiter {
 	bool stream;
 	char *buf;
 	ssize_t got;
+	_Atomic pid_t tid;
 };
 
 static void *wait_long(void *arg)
 {
 	struct waiter *w = arg;
 
+	w->tid = gettid();
 	w->got = w->stream ? read(w->sv[1], w->buf, LARGE) : recv(w->sv[1], w->buf, LARGE, 0);
 	return NULL;
 }
@@ -145,7 +147,11 @@ static void many(void)
 		w[i].buf = malloc(LARGE);
 		MUST(pthread_create(&w[i].thread, NULL, wait_long, &w[i]) == 0);
 	}
-	t_sleep_ms(100);
+	for (int i = 0; i < WAITERS; i++) {
+		while (!w[i].tid)
+			t_sleep_ms(1);
+		t_await_sleep(w[i].tid);
+	}
 	for (int i = 0; i < 20; i++) {
 		MUST(send(sv[0], out, LARGE, 0) == LARGE);
 		good += read(sv[1], in, sizeof(in)) == LARGE && same(LARGE);

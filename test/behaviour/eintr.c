@@ -14,14 +14,16 @@ static void on_signal(int sig)
 	caught++;
 }
 
-/* Interrupts the main thread at 50 ms and gives it what it waits for at 150 ms. */
+/* Interrupts the main thread when it sleeps, and gives it what it waits for when it does again. */
 static void *disturb(void *arg)
 {
 	struct sockaddr_in *sa = arg;
 
-	t_sleep_ms(50);
+	t_await_sleep(getpid());
 	pthread_kill(main_thread, SIGUSR1);
-	t_sleep_ms(100);
+	while (!caught)
+		t_sleep_ms(1);
+	t_await_sleep(getpid());
 	if (feeder >= 0)
 		MUST(write(feeder, "x", 1) == 1);
 	if (sa)

@@ -24,7 +24,7 @@ static void counts(void)
 	SHOW(ioctl(sv[1], FIONREAD, &n));
 	SHOW(n);
 	MUST(send(sv[0], "!", 1, MSG_OOB) == 1);
-	t_sleep_ms(20);
+	net_await_event(sv[1], POLLPRI);
 	MUST(recv(sv[1], buf, 6, MSG_WAITALL) == 6);
 	SHOW(ioctl(sv[1], SIOCATMARK, &n));
 	SHOW(n);

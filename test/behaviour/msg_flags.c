@@ -8,7 +8,7 @@ static void *write_late(void *arg)
 	int fd = *(int *)arg;
 
 	for (int i = 0; i < 5; i++) {
-		t_sleep_ms(20);
+		t_await_sleep(getpid());
 		MUST(write(fd, "part.", 5) == 5);
 	}
 	return NULL;
@@ -60,7 +60,7 @@ static void urgent(void)
 
 	net_tcp_pair(sv);
 	SHOW(send(sv[0], "abX", 3, MSG_OOB));
-	t_sleep_ms(20);
+	net_await_event(sv[1], POLLPRI);
 	SHOW(recv(sv[1], buf, 1, MSG_OOB));
 	printf("%c\n", buf[0]);
 	SHOW(recv(sv[1], buf, 1, MSG_OOB));
@@ -68,7 +68,7 @@ static void urgent(void)
 	printf("%.2s\n", buf);
 	MUST(setsockopt(sv[1], SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) == 0);
 	MUST(send(sv[0], "cdY", 3, MSG_OOB) == 3);
-	t_sleep_ms(20);
+	net_await_event(sv[1], POLLPRI);
 	SHOW(recv(sv[1], buf, 8, 0));
 	SHOW(recv(sv[1], buf, 8, 0));
 	printf("%c\n", buf[0]);

@@ -79,12 +79,17 @@ static T_UNUSED void net_nonblock(int fd)
 	MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
 }
 
-/* Waits until @fd is readable, so that what follows is about the call and not about timing. */
-static T_UNUSED void net_await(int fd)
+/* Waits until @fd has such an event, so that what follows is about the call and not about timing. */
+static T_UNUSED void net_await_event(int fd, short events)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = { .fd = fd, .events = events };
 
 	MUST(poll(&p, 1, 10000) == 1);
+}
+
+static T_UNUSED void net_await(int fd)
+{
+	net_await_event(fd, POLLIN);
 }
 
 #endif

@@ -56,13 +56,14 @@ static void mixture(void)
 	MUST(send(tcp[1], "!", 1, MSG_OOB) == 1);
 	MUST(write(pi[1], "x", 1) == 1);
 	MUST(write(udp[1], "x", 1) == 1);
-	t_sleep_ms(20);
+	net_await_event(tcp[0], POLLPRI);
+	net_await(udp[0]);
 	look("all", fd, 5, 1000);
 	MUST(recv(tcp[0], &c, 1, MSG_OOB) == 1);
 	MUST(read(pi[0], &c, 1) == 1);
 	look("one left", fd, 3, 1000);
 	close(tcp[1]);
-	t_sleep_ms(20);
+	net_await(tcp[0]);
 	look("end of stream", fd, 1, 1000);
 	close(tcp[0]);
 	close(udp[0]);

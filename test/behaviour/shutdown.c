@@ -44,6 +44,7 @@ static void *reader(void *arg)
 {
 	char c;
 
+	t_block();
 	return (void *)read(*(int *)arg, &c, 1);
 }
 
@@ -56,7 +57,7 @@ static void wakes(void)
 
 	net_tcp_pair(sv);
 	MUST(pthread_create(&t, NULL, reader, &sv[0]) == 0);
-	t_sleep_ms(50);
+	t_await_block();
 	SHOW(shutdown(sv[0], SHUT_RDWR));
 	pthread_join(t, &ret);
 	SHOW(ret);

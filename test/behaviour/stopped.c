@@ -29,7 +29,7 @@ int main(void)
 	}
 	fd = accept(lfd, NULL, NULL);
 	for (int i = 0; i < 3; i++) {
-		t_sleep_ms(20);
+		t_await_sleep(pid);
 		MUST(kill(pid, SIGSTOP) == 0);
 		MUST(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
 		if (i == 1)

@@ -248,4 +248,59 @@ static T_UNUSED void t_sleep_ms(long ms)
 		;
 }
 
+/* --- until another one is blocked, so that what follows happens to a call that waits ---------- */
+
+/* How often thread @tid has gone to sleep, if it sleeps now; -1. */
+static T_UNUSED long t_asleep(pid_t tid)
+{
+	char name[64];
+	char line[128];
+	long n = -1;
+	bool asleep = false;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)tid);
+	f = fopen(name, "r");
+	MUST(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, "State:\tS", 8))
+			asleep = true;
+		sscanf(line, "voluntary_ctxt_switches: %ld", &n);
+	}
+	fclose(f);
+	return asleep ? n : -1;
+}
+
+/* It is the same sleep for a while: on its way a call may sleep for moments. */
+static T_UNUSED void t_await_sleep(pid_t tid)
+{
+	int64_t start = t_ms();
+	long last = -1;
+
+	for (int same = 0; same < 4;) {
+		long n = t_asleep(tid);
+
+		same = n >= 0 && n == last ? same + 1 : 0;
+		last = n;
+		t_sleep_ms(1);
+		MUST(t_ms() - start < 30000);
+	}
+}
+
+/* A thread says that it is about to block, and another one waits until it does. */
+static T_UNUSED _Atomic pid_t t_blocker;
+
+static T_UNUSED void t_block(void)
+{
+	t_blocker = gettid();
+}
+
+static T_UNUSED void t_await_block(void)
+{
+	while (!t_blocker)
+		t_sleep_ms(1);
+	t_await_sleep(t_blocker);
+	t_blocker = 0;
+}
+
 #endif

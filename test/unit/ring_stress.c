@@ -30,7 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PART 64 /* bytes of data of a call, in the lane's small blocks */
+#define PART \
+	8 /* words of data of a call, in the lane's small blocks; the first and last are used */
 
 static uint64_t calls = UINT64_MAX, seed = 1;
 static double seconds = 8; /* unless calls are asked for */
@@ -58,6 +59,12 @@ static uint64_t random_next(uint64_t *s)
 static bool one_in(uint64_t *s, uint64_t n)
 {
 	return random_next(s) % n == 0;
+}
+
+/* Likewise, by 21 of the bits of a number that has been drawn for more than one thing. */
+static bool among(uint64_t drawn, int shift, uint64_t n)
+{
+	return (drawn >> shift) % (1u << 21) % n == 0;
 }
 
 /* --- counters: how often each path was taken ------------------------------------------------ */
@@ -103,11 +110,18 @@ static const char *const path_name[PATHS] = {
 	[POSTED_EARLY] = "posted again before forgotten (may be none)",
 };
 
-static _Atomic uint64_t count[PATHS];
+/* Each for itself, or the counters would be what the two sides compete for most. */
+enum side { PROGRAM, DRIVER, POOL, SIDES };
+static _Alignas(256) _Atomic uint64_t counts[SIDES][256 / sizeof(uint64_t)];
 
-static void took(enum path p)
+static void took(enum side side, enum path p)
 {
-	atomic_fetch_add_explicit(&count[p], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts[side][p], 1, memory_order_relaxed);
+}
+
+static uint64_t count(enum path p)
+{
+	return counts[PROGRAM][p] + counts[DRIVER][p] + counts[POOL][p];
 }
 
 /* --- the program ---------------------------------------------------------------------------- */
@@ -137,67 +151,67 @@ static const struct vos_transport transport = {
 	.ring = ring, .wake_fd = wake_fd, .sleep = vos_unix_sleep, .wake_all = vos_unix_wake_all
 };
 
-static uint8_t *out_part(int s)
+static uint64_t *out_part(int s)
 {
-	return chan.program + VOS_PROGRAM_DATA + s * PART;
+	return (uint64_t *)(chan.program + VOS_PROGRAM_DATA) + s * PART;
 }
 
-static uint8_t *in_part(int s)
+static uint64_t *in_part(int s)
 {
-	return chan.service + VOS_SERVICE_DATA(chan.nlanes) + s * PART;
+	return (uint64_t *)(chan.service + VOS_SERVICE_DATA(chan.nlanes)) + s * PART;
 }
 
 /* Now and then the thread is late, or a handler runs just here. */
-static void dawdle(void)
+static void dawdle(uint64_t drawn)
 {
-	switch (random_next(&client_seed) % (4096 * rare)) {
+	if (!among(drawn, 0, 100 * rare))
+		return;
+	switch (random_next(&client_seed) % 41) {
 	case 0:
 		usleep(200); /* the driver goes to sleep */
 		break;
 	case 1 ... 8:
 		sched_yield();
 		break;
-	case 9 ... 40:
+	default:
 		if (level < 4)
 			raise(SIGUSR1);
-		break;
 	}
 }
 
 static void call(void)
 {
 	uint64_t value = random_next(&client_seed);
-	enum vos_wait how = (enum vos_wait)(value >> 32) % 3;
+	enum vos_wait how = (enum vos_wait)(value >> 42) % 3;
 	struct vos_entry *e;
 	bool skipped;
 	int s = vos_lane_claim(lane, &skipped);
 
 	if (s < 0) {
-		took(ALL_IN_USE);
+		took(PROGRAM, ALL_IN_USE);
 		return;
 	}
-	dawdle();
+	dawdle(value);
 	e = &lane->slot[s];
 	e->op = VOS_OP_nop;
 	e->arg[0] = value;
-	memset(out_part(s), (int)(value & 0xff), PART);
-	if (one_in(&client_seed, 512 * rare)) {
-		took(GIVEN_BACK);
+	out_part(s)[0] = out_part(s)[PART - 1] = value;
+	if (among(value, 21, 512 * rare)) {
+		took(PROGRAM, GIVEN_BACK);
 		vos_lane_unclaim(lane, s);
 		return;
 	}
 	if (vos_lane_post(lane, s, skipped) == VOS_POSTED_KICK) {
-		took(POST_KICK);
-		dawdle();
+		took(PROGRAM, POST_KICK);
+		dawdle(random_next(&client_seed));
 		ring(&chan);
 	} else {
-		took(POST_FAST);
+		took(PROGRAM, POST_FAST);
 	}
 	while (vos_chan_wait(&chan, lane, s, how))
-		took(WAIT_INTERRUPTED);
+		took(PROGRAM, WAIT_INTERRUPTED);
 	CHECK(e->result == (int64_t)~value);
-	for (int i = 0; i < PART; i++)
-		CHECK(in_part(s)[i] == (uint8_t)~value);
+	CHECK(in_part(s)[0] == ~value && in_part(s)[PART - 1] == ~value);
 	vos_lane_release(lane, s);
 }
 
@@ -208,7 +222,7 @@ static void handler(int sig)
 	(void)sig;
 	level++;
 	for (uint64_t n = random_next(&client_seed) % 12; n; n--) {
-		took(IN_HANDLER);
+		took(PROGRAM, IN_HANDLER);
 		call();
 	}
 	level--;
@@ -262,18 +276,17 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static uint32_t pooled; /* under lock */
 
-static void complete(int s)
+static void complete(enum side side, int s)
 {
 	struct vos_entry *e = &lane->slot[s];
 	uint64_t value = e->arg[0];
 	const uint8_t one = 1;
 	uint32_t how;
 
-	for (int i = 0; i < PART; i++)
-		CHECK(out_part(s)[i] == (uint8_t)value);
-	memset(in_part(s), (uint8_t)~value, PART);
+	CHECK(out_part(s)[0] == value && out_part(s)[PART - 1] == value);
+	in_part(s)[0] = in_part(s)[PART - 1] = ~value;
 	how = vos_entry_complete(e, (int64_t)~value);
-	took(how & VOS_WAIT_FD ? DONE_FD : how ? DONE_FUTEX : DONE_AWAKE);
+	took(side, how & VOS_WAIT_FD ? DONE_FD : how ? DONE_FUTEX : DONE_AWAKE);
 	if (how & VOS_WAIT_FUTEX)
 		vos_raw6(SYS_futex, &e->state, FUTEX_WAKE, 1, 0, 0, 0);
 	if (how & VOS_WAIT_FD)
@@ -297,12 +310,12 @@ static void *pool_thread(void *arg)
 		slot = __builtin_ctz(pooled);
 		pooled &= ~(1u << slot);
 		pthread_mutex_unlock(&lock);
-		complete(slot);
+		complete(POOL, slot);
 		if (one_in(&s, 16))
 			sched_yield();
 		atomic_fetch_and(&service.busy, ~(1u << slot));
 		if (atomic_load(&lane->slot[slot].state) & VOS_POSTED) {
-			took(POSTED_EARLY);
+			took(POOL, POSTED_EARLY);
 			CHECK(write(mail, &one, sizeof(one)) == sizeof(one));
 		}
 		pthread_mutex_lock(&lock);
@@ -328,12 +341,12 @@ static bool take(uint32_t s)
 	vos_lane_taken(state, &service.next);
 	switch (random_next(&service.seed) % (256 * rare)) {
 	case 0 ... 3:
-		took(PARKED);
+		took(DRIVER, PARKED);
 		atomic_fetch_or_explicit(&service.busy, 1u << s, memory_order_relaxed);
 		service.parked |= 1u << s;
 		break;
 	case 4 ... 7:
-		took(POOLED);
+		took(DRIVER, POOLED);
 		atomic_fetch_or_explicit(&service.busy, 1u << s, memory_order_relaxed);
 		pthread_mutex_lock(&lock);
 		pooled |= 1u << s;
@@ -341,7 +354,7 @@ static bool take(uint32_t s)
 		pthread_mutex_unlock(&lock);
 		break;
 	default:
-		complete((int)s);
+		complete(DRIVER, (int)s);
 	}
 	return true;
 }
@@ -362,7 +375,7 @@ static void unpark(void)
 	int s = __builtin_ctz(service.parked);
 
 	service.parked &= ~(1u << s);
-	complete(s);
+	complete(DRIVER, s);
 	atomic_fetch_and_explicit(&service.busy, ~(1u << s), memory_order_relaxed);
 }
 
@@ -384,7 +397,7 @@ static void look(int timeout)
 	kick = atomic_load_explicit(lane->kick, memory_order_acquire);
 	if (kick == service.kick)
 		return;
-	took(SCAN);
+	took(DRIVER, SCAN);
 	service.kick = kick;
 	service.polled = service.scan = true;
 	if (!service.used)
@@ -397,12 +410,12 @@ static void rest(void)
 	uint32_t state;
 
 	if (vos_entry_sleep(&lane->slot[service.next % VOS_SLOTS])) {
-		took(REST_IDLE);
+		took(DRIVER, REST_IDLE);
 	} else if (posted(service.next % VOS_SLOTS, &state)) {
-		took(REST_REFUSED);
+		took(DRIVER, REST_REFUSED);
 		return;
 	} else {
-		took(REST_IN_USE);
+		took(DRIVER, REST_IN_USE);
 	}
 	service.polled = false;
 }
@@ -431,7 +444,7 @@ static void *driver(void *arg)
 			rest();
 		if (!service.polled) {
 			if (!service.parked)
-				took(DRIVER_SLEPT);
+				took(DRIVER, DRIVER_SLEPT);
 			look(service.parked ? 0 : -1);
 		} else {
 			look(0);
@@ -472,11 +485,11 @@ static void lanes(void)
 			pthread_join(t[i], NULL);
 	printf("lanes: %lu calls, %.0f a second\n", made, (double)made / (now() - start));
 	for (int i = 0; i < PATHS; i++) {
-		printf("  %12lu %s\n", count[i], path_name[i]);
-		CHECK(count[i] || rare > 1 || strstr(path_name[i], "may be none"));
+		printf("  %12lu %s\n", count(i), path_name[i]);
+		CHECK(count(i) || rare > 1 || strstr(path_name[i], "may be none"));
 	}
-	CHECK(count[DONE_AWAKE] + count[DONE_FUTEX] + count[DONE_FD] ==
-	      count[POST_FAST] + count[POST_KICK]);
+	CHECK(count(DONE_AWAKE) + count(DONE_FUTEX) + count(DONE_FD) ==
+	      count(POST_FAST) + count(POST_KICK));
 }
 
 /* --- pool and ready queue ------------------------------------------------------------------- */
