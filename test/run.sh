@@ -7,7 +7,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$top/build}
 size=normal
 modes="native local forwarded"
-stages="format unit model behaviour programs tools hostile sanitized"
+stages="format unit model behaviour programs tools hostile sanitized bench"
 install=yes
 compile=yes
 keep=
@@ -98,11 +98,20 @@ simple_test() { # NAME TIMEOUT COMMAND...
 	end_watch $watcher "$where"
 	left_behind "$sid" >>"$work/simple.out" || rc=99
 	case $rc in
-	0) pass "$name" ;;
+	0) pass "$name$(sed -n 's/^note: \(.*\)/ (\1)/p' "$work/simple.out" | tail -n 1)" ;;
 	77) skip "$name" "$(sed -n 's/^skip: //p' "$work/simple.out" | tail -n 1)" ;;
 	*) fail "$name" "$(explain_status "$rc")" "$work/simple.out" "$where" ;;
 	esac
 	rm -rf "$work/simple" "$where"
+}
+
+# What the thread sanitizer is to see of the rings: 10^8 calls, or as many as go into three minutes.
+ring_stress() {
+	local limit=(--seconds 170)
+	[ $size != quick ] && [ -x "$build/test/unit/ring_stress_tsan_test" ] || return 0
+	[ $size = normal ] || limit=()
+	simple_test unit/ring_stress 7200 "$build/test/unit/ring_stress_tsan_test" \
+		--calls 100000000 --rare 64 "${limit[@]}"
 }
 
 stage_unit() {
@@ -110,6 +119,7 @@ stage_unit() {
 	for t in "$build"/test/unit/*_test; do
 		[ -x "$t" ] && simple_test "unit/${t##*/}" 120 "$t"
 	done
+	ring_stress
 	simple_test unit/coverage 120 python3 "$top/test/coverage/coverage.py" "$preload" \
 		"$top/ring/calls.def" "$top/test/coverage/local.list"
 }
@@ -161,6 +171,11 @@ stage_sanitized() {
 		ASAN_OPTIONS=abort_on_error=1:detect_leaks=0 UBSAN_OPTIONS=abort_on_error=1 \
 		bash "$top/test/run.sh" --no-install --no-build --quick --stages behaviour \
 		--modes forwarded
+}
+
+# Only whether it works: figures mean something on a machine where nothing else runs.
+stage_bench() {
+	simple_test bench 180 bash "$top/test/bench/smoke.sh" "$build"
 }
 
 users_of() { # FILE

@@ -7,9 +7,10 @@
  *
  * Prints how often each path was taken, and fails if one never was.
  *
- *	ring_stress [--calls N] [--seed N] [--rare N] [--full]
+ *	ring_stress [--calls N] [--seconds N] [--seed N] [--rare N]
  *
- * Without --calls: 8 seconds. --full: 10^8 calls, with disturbances 64 times as rare as usual.
+ * Until so many calls have been made, or so many seconds are over; without either, 8 seconds.
+ * --rare: disturbances are so many times as rare as usual, and calls as much faster.
  */
 #define _GNU_SOURCE
 #include "ring/chan.h"
@@ -34,7 +35,7 @@
 	8 /* words of data of a call, in the lane's small blocks; the first and last are used */
 
 static uint64_t calls = UINT64_MAX, seed = 1;
-static double seconds = 8; /* unless calls are asked for */
+static double seconds = 0; /* for the lanes; 0: as long as it takes */
 static uint64_t made;
 static uint64_t rare = 1; /* how much seldomer than usual something disturbs the fast path */
 static _Atomic bool stop;
@@ -238,7 +239,7 @@ static void *program(void *arg)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	while (made < calls && (made % 1024 || calls != UINT64_MAX || now() < start + seconds)) {
+	while (made < calls && (made % 1024 || !seconds || now() < start + seconds)) {
 		call();
 		made++;
 	}
@@ -456,6 +457,23 @@ static void *driver(void *arg)
 	return NULL;
 }
 
+/* Each side on a CPU of its own, or both spin where the other one should run. */
+static void part(pthread_t a, pthread_t b)
+{
+	pthread_t t[2] = { a, b };
+	cpu_set_t all, one;
+	int n = 0;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	for (int cpu = 0; cpu < CPU_SETSIZE && n < 2; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		pthread_setaffinity_np(t[n++], sizeof(one), &one);
+	}
+}
+
 static void lanes(void)
 {
 	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART | SA_NODEFER };
@@ -479,11 +497,13 @@ static void lanes(void)
 	CHECK(!pthread_create(&t[1], NULL, pool_thread, NULL));
 	CHECK(!pthread_create(&t[2], NULL, program, NULL));
 	CHECK(!pthread_create(&t[3], NULL, signaller, &t[2]));
+	if (rare > 1)
+		part(t[2], t[0]);
 	pthread_join(t[2], NULL);
 	for (int i = 0; i < 4; i++)
 		if (i != 2)
 			pthread_join(t[i], NULL);
-	printf("lanes: %lu calls, %.0f a second\n", made, (double)made / (now() - start));
+	printf("note: %lu calls in %.0f s\n", made, now() - start);
 	for (int i = 0; i < PATHS; i++) {
 		printf("  %12lu %s\n", count(i), path_name[i]);
 		CHECK(count(i) || rare > 1 || strstr(path_name[i], "may be none"));
@@ -493,6 +513,12 @@ static void lanes(void)
 }
 
 /* --- pool and ready queue ------------------------------------------------------------------- */
+
+/* As many as there were calls, up to 10^8 operations on the pool. */
+static uint64_t rounds(void)
+{
+	return made < 20000000 ? made : 20000000;
+}
 
 static struct vos_pool pool;
 static _Atomic int owner[VOS_CLASSES * VOS_POOL_BLOCKS];
@@ -504,7 +530,7 @@ static void *taker(void *arg)
 	struct vos_block b[8];
 	uint64_t empty = 0;
 
-	for (uint64_t i = 0; i < made / 8; i++) {
+	for (uint64_t i = 0; i < rounds() / 8; i++) {
 		int n = 0, wanted = 1 + (int)(random_next(&s) % 8);
 
 		while (n < wanted &&
@@ -531,7 +557,7 @@ static void *pusher(void *arg)
 {
 	uint32_t me = (uint32_t)(uintptr_t)arg;
 
-	for (uint64_t i = 0; i < made / 4; i++) {
+	for (uint64_t i = 0; i < rounds() / 4; i++) {
 		uint32_t l = (uint32_t)(i % (VOS_LANES_MAX / 4)) * 4 + me;
 
 		while (atomic_exchange(&queued[l], true))
@@ -554,7 +580,7 @@ static void four(const char *name, void *(*fn)(void *), int from)
 	if (!from) { /* we are the fourth, the one that takes */
 		uint32_t head = 0;
 
-		for (uint64_t got = 0; got < made / 4 * 3;) {
+		for (uint64_t got = 0; got < rounds() / 4 * 3;) {
 			int l = vos_ready_pop(&queue, &head);
 
 			if (l < 0) {
@@ -583,10 +609,10 @@ int main(int argc, char **argv)
 	sigset_t set;
 
 	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--full"))
-			calls = 100000000, rare = 64;
-		else if (!strcmp(argv[i], "--calls") && i + 1 < argc)
+		if (!strcmp(argv[i], "--calls") && i + 1 < argc)
 			calls = strtoull(argv[++i], NULL, 10);
+		else if (!strcmp(argv[i], "--seconds") && i + 1 < argc)
+			seconds = atof(argv[++i]);
 		else if (!strcmp(argv[i], "--rare") && i + 1 < argc)
 			rare = strtoull(argv[++i], NULL, 10);
 		else if (!strcmp(argv[i], "--seed") && i + 1 < argc)
@@ -594,6 +620,8 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
+	if (calls == UINT64_MAX && !seconds)
+		seconds = 8;
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
