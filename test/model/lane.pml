@@ -5,8 +5,8 @@
  * to memory that somebody else may change in between is a step of its own.
  *
  * Shown: no request is lost (nobody waits for ever: spin's search for invalid end states), none is
- * taken twice, no answer goes to another request, no slot is posted while it is in use, and a
- * sleeping thread is woken. Numbers do not wrap here; test/unit/ring_test.c has that.
+ * taken twice, no answer goes to another request, no slot is posted while it is in use, a sleeping
+ * thread is woken, and a call that would wait for ever ends when it is taken back. Numbers do not wrap here; test/unit/ring_test.c has that.
  *
  * BUG_x: a variant that must fail; the comment at each says what was left out.
  */
@@ -26,6 +26,10 @@
 #define ABANDONED 0 /* slots given back without having been posted */
 #endif
 
+#ifndef CANCELS
+#define CANCELS 0 /* calls that would wait for ever, and are taken back by another one */
+#endif
+
 #ifndef POOL
 #define POOL 0 /* may calls be completed by another thread than the driver */
 #endif
@@ -37,6 +41,9 @@
 #define WAIT   8
 
 #define BIT(s) (1 << (s))
+
+/* requests from here on: take back the call in this slot */
+#define CANCEL 16
 
 /* shared memory */
 byte state[SLOTS];
@@ -56,11 +63,14 @@ byte claim[SLOTS]; /* .number */
 byte level;
 byte signals = SIGNALS;
 byte abandon = ABANDONED;
+byte cancels = CANCELS;
 byte calls_made = 1;
 bool attached;
 
 /* the service */
 byte next, busy, parked, pooled;
+byte kept; /* parked, and never ready */
+byte endless; /* the request that is so */
 bool polled, scan, mail;
 byte held[SLOTS];
 int taken; /* bit per request */
@@ -195,6 +205,21 @@ inline call()
 	   vos_chan_wait();
 	   atomic { assert(result[s] == n); n = 0; result[s] = 0; old = 0; t = 0 }
 	   vos_lane_release()
+#if CANCELS
+	:: atomic { cancels -> cancels--; endless = n }
+	   vos_lane_post();
+	   atomic { mine = s; old = 0; t = 0; skipped = false }
+	   vos_lane_claim();
+	   request[s] = CANCEL + mine;
+	   vos_lane_post();
+	   vos_chan_wait();
+	   atomic { assert(result[s] == CANCEL + mine); result[s] = 0; old = 0; t = 0 }
+	   vos_lane_release();
+	   atomic { s = mine; mine = 0; skipped = false }
+	   vos_chan_wait();
+	   atomic { assert(result[s] == n); n = 0; result[s] = 0; old = 0; t = 0 }
+	   vos_lane_release()
+#endif
 	:: abandon ->
 	   d_step { abandon--; request[s] = 0 }
 	   vos_lane_unclaim()
@@ -205,6 +230,9 @@ inline call()
 active proctype thread() provided (level == 0)
 {
 	byte s, old, t, n, calls = CALLS;
+#if CANCELS
+	byte mine;
+#endif
 	bool skipped, ok;
 
 	d_step { /* as new memory is */
@@ -224,6 +252,9 @@ active proctype thread() provided (level == 0)
 active [LEVELS] proctype handler() provided (level == _pid)
 {
 	byte s, old, t, n;
+#if CANCELS
+	byte mine;
+#endif
 	bool skipped, ok;
 
 end:	do
@@ -263,21 +294,50 @@ inline call_take(s)
 	d_step {
 		n = request[s];
 		request[s] = 0;
-		assert(n && !(taken & BIT(n)));
-		taken = taken | BIT(n);
+		assert(n);
+		if
+		:: n < CANCEL -> assert(!(taken & BIT(n))); taken = taken | BIT(n)
+		:: else
+		fi;
 		if
 		:: number[s] >= next -> next = number[s] + 1
 		:: else
 		fi
 	}
 	if
-	:: complete(s, n) /* at once */
-	:: d_step { busy = busy | BIT(s); parked = parked | BIT(s); held[s] = n }
+#if CANCELS
+	:: n >= CANCEL ->
+		if
+		:: kept & BIT(n - CANCEL) ->
+			complete(n - CANCEL, held[n - CANCEL]);
+			d_step { kept = kept & ~BIT(n - CANCEL); busy = busy & ~BIT(n - CANCEL); held[n - CANCEL] = 0 }
+		:: else
+		fi;
+		complete(s, n)
+	:: n == endless -> d_step { busy = busy | BIT(s); kept = kept | BIT(s); held[s] = n; endless = 0 }
+#endif
+	:: n < CANCEL && n != endless -> complete(s, n) /* at once */
+	:: n < CANCEL && n != endless -> d_step { busy = busy | BIT(s); parked = parked | BIT(s); held[s] = n }
 #if POOL
-	:: d_step { busy = busy | BIT(s); pooled = pooled | BIT(s); held[s] = n }
+	:: n < CANCEL && n != endless -> d_step { busy = busy | BIT(s); pooled = pooled | BIT(s); held[s] = n }
 #endif
 	fi;
 	atomic { n = 0; ok = false }
+}
+
+/* Which is to be taken now that there is one in @s: what is taken back goes first. */
+inline cancelled_first(s)
+{
+	which = s;
+#if CANCELS
+#ifndef BUG_CANCEL /* a scan may come to the later one first */
+	if
+	:: request[s] >= CANCEL && state[request[s] - CANCEL] & POSTED &&
+	   !(busy & BIT(request[s] - CANCEL)) -> which = request[s] - CANCEL
+	:: else
+	fi
+#endif
+#endif
 }
 
 /* posted() and call_take() of the service. Without a pool busy is the driver's own: one step. */
@@ -288,12 +348,12 @@ inline take_if_posted(s)
 	ok = (state[s] & POSTED) != 0;
 	atomic {
 		if
-		:: ok && !(busy & BIT(s)) -> call_take(s); took = true
+		:: ok && !(busy & BIT(s)) -> cancelled_first(s); call_take(which); which = 0; took = true
 #else
 	ok = !(busy & BIT(s));
 	atomic {
 		if
-		:: ok && state[s] & POSTED -> call_take(s); took = true
+		:: ok && state[s] & POSTED -> cancelled_first(s); call_take(which); which = 0; took = true
 #endif
 		:: else -> ok = false
 		fi
@@ -301,7 +361,7 @@ inline take_if_posted(s)
 #else
 	atomic {
 		if
-		:: !(busy & BIT(s)) && state[s] & POSTED -> call_take(s); took = true
+		:: !(busy & BIT(s)) && state[s] & POSTED -> cancelled_first(s); call_take(which); which = 0; took = true
 		:: else
 		fi
 	}
@@ -377,7 +437,7 @@ inline vos_lane_wake()
 
 active proctype driver()
 {
-	byte n, how, at;
+	byte n, how, at, which;
 	bool ok, took, used;
 
 end:	do

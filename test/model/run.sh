@@ -50,12 +50,16 @@ verdict() {
 	fi
 }
 
-# Lanes: calls of the thread, signals, calls of the pool, claims given back, handlers on handlers.
+# Lanes: calls of the thread, signals, calls of the pool, claims given back, calls taken back, handlers
+# on handlers.
 check holds lane -DCALLS=3 -DSIGNALS=1
 check holds lane -DCALLS=2 -DSIGNALS=2
 check holds lane -DCALLS=3 -DSIGNALS=1 -DABANDONED=1
 check holds lane -DCALLS=4 -DSIGNALS=0 -DPOOL=1
 check holds lane -DCALLS=2 -DSIGNALS=2 -DSLOTS=4
+check holds lane -DCALLS=3 -DSIGNALS=0 -DCANCELS=2 -DSLOTS=4
+check holds lane -DCALLS=2 -DSIGNALS=1 -DCANCELS=1 -DSLOTS=4
+check fails lane -DBUG_CANCEL -DCALLS=2 -DSIGNALS=0 -DCANCELS=1
 check fails lane -DBUG_REWIND -DCALLS=2 -DSIGNALS=2 -DSLOTS=4
 check fails lane -DBUG_NESTED -DCALLS=2 -DSIGNALS=1 -DSLOTS=4
 check fails lane -DBUG_RING -DCALLS=2 -DSIGNALS=1
