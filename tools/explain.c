@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* virtuos explain: where the calls of a program would go, and which line decided it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ static void classes(const struct vos_config *cfg, const char *file)
 static void prefix_row(const struct vos_config *cfg, const char *file, const char *setting,
 		       const struct vos_prefix_config *p, const char *rest)
 {
-	char where[VOS_DOMAIN_NAME_MAX + VOS_PREFIX_MAX + PATH_MAX], why[CELL];
+	char where[VOS_DOMAIN_NAME_MAX + VOS_PREFIX_MAX + 2 * PATH_MAX], why[CELL];
 	const char *root = p->root;
 
 	if (p->to < 0) {
@@ -79,20 +80,65 @@ static void prefixes(const struct vos_config *cfg, const char *file)
 		    "built in: no line sets it");
 }
 
-/* An argument that is an absolute path gets a row of its own. */
-static void argument(const struct vos_config *cfg, const char *file, const char *path)
+/* @path where it is canonical: without "//", "." and "..", nor symbolic links as far as it exists. */
+static void canonical(const char *path, char to[2 * PATH_MAX])
 {
+	char whole[2 * PATH_MAX] = "", head[2 * PATH_MAX], *rest;
+
+	if (*path != '/' && !getcwd(whole, PATH_MAX))
+		*whole = '\0';
+	snprintf(head, sizeof(head), "%s/%s", whole, path);
+	memcpy(whole, head, sizeof(whole));
+	/* The longest part that exists, and then what is left by its text. */
+	for (rest = whole + strlen(whole);; *rest = '\0') {
+		CLEANUP(free) char *real = realpath(*whole ? whole : "/", NULL);
+
+		if (real || rest == whole) {
+			snprintf(to, PATH_MAX, "%s", real && real[1] ? real : "");
+			break;
+		}
+		while (rest > whole && *--rest != '/')
+			;
+	}
+	for (const char *p = head + (rest - whole); *p; p += strcspn(p, "/")) {
+		char *slash = strrchr(to, '/');
+		size_t n;
+
+		p += strspn(p, "/");
+		n = strcspn(p, "/");
+		if (n == 2 && !strncmp(p, "..", 2))
+			*(slash ? slash : to) = '\0';
+		else if (n && !(n == 1 && *p == '.'))
+			snprintf(to + strlen(to), 2 * PATH_MAX - strlen(to), "/%.*s", (int)n, p);
+	}
+	if (!*to)
+		strcpy(to, "/");
+}
+
+/* An argument that is a path gets a row of its own. */
+static void argument(const struct vos_config *cfg, const char *file, const char *arg)
+{
+	char path[2 * PATH_MAX];
+
+	canonical(arg, path);
 	for (int i = 0; i < cfg->nprefixes; i++) {
 		const char *prefix = cfg->prefix[i].path;
 		size_t len = strcmp(prefix, "/") ? strlen(prefix) : 0;
 
 		if (strncmp(path, prefix, len) || (path[len] && path[len] != '/'))
 			continue;
-		prefix_row(cfg, file, path, &cfg->prefix[i],
+		prefix_row(cfg, file, arg, &cfg->prefix[i],
 			   path[len] && path[len + 1] ? path + len : "");
 		return;
 	}
-	row(path, "local", "built in: no prefix fits");
+	row(arg, "local", "built in: no prefix fits");
+}
+
+/* Absolute, said to be one, or the name of something that exists. */
+static bool is_path(const char *arg)
+{
+	return *arg == '/' || !strncmp(arg, "./", 2) || !strncmp(arg, "../", 3) ||
+	       (*arg && !faccessat(AT_FDCWD, arg, F_OK, AT_SYMLINK_NOFOLLOW));
 }
 
 static void policies(const struct vos_config *cfg, const char *file)
@@ -138,7 +184,7 @@ static int explain(const char *config, char **argv)
 	prefixes(&cfg, file);
 	policies(&cfg, file);
 	for (char **arg = argv + 1; *arg; arg++)
-		if (**arg == '/')
+		if (is_path(*arg))
 			argument(&cfg, file, *arg);
 	return 0;
 }
@@ -146,15 +192,20 @@ static int explain(const char *config, char **argv)
 int cmd_explain(int argc, char **argv)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+						 { "inside", no_argument, NULL, 'i' },
 						 { "help", no_argument, NULL, 'h' },
 						 { 0 } };
 	const char *config = NULL;
+	bool inside = false;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
 			config = optarg;
+			break;
+		case 'i':
+			inside = true;
 			break;
 		case 'h':
 			puts("Usage: virtuos explain [--config FILE] [--] COMMAND [ARG...]");
@@ -167,5 +218,7 @@ int cmd_explain(int argc, char **argv)
 		say("explain: no command given");
 		return EXIT_USAGE;
 	}
+	if (!inside && go_inside(config, argv))
+		return EXIT_OWN;
 	return explain(config, argv + optind);
 }

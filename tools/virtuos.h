@@ -94,6 +94,25 @@ int target_find(struct target *t, const char *command);
 /* Fill the rest of @t, following scripts to their interpreters. Returns 0 or -errno. */
 int target_examine(struct target *t);
 
+/* --- inside.c --- */
+
+/*
+ * The library of the build tree that this command is in, or the installed one. The build tree comes
+ * first, so that a build is never tried with an older library by mistake. 0, or -1 after having said
+ * why.
+ */
+int find_library(char library[PATH_MAX]);
+
+/* LD_PRELOAD: a sanitizer's runtime ("": none), our library, what was there. 0 or -1, likewise. */
+int set_preload(const char *sanitizer, const char *library);
+
+/*
+ * Start this command again with the library, if the configuration @option (as for conf_find()) has
+ * prefixes: then it does not return. @argv: the subcommand and what follows. 0: it is not needed; -1
+ * after having said why.
+ */
+int go_inside(const char *option, char **argv);
+
 /* elf.c: judge the image alone. */
 void target_examine_elf(struct target *t, const unsigned char *data, size_t size);
 

@@ -242,4 +242,73 @@ expect 0 '^unavailable +local +environment, VIRTUOS_UNAVAILABLE$' \
 expect 0 '^libc_patch +off +environment, VIRTUOS_LIBC_PATCH$' \
 	env VIRTUOS_LIBC_PATCH=off "$v" explain --config good.conf true
 
+# Paths are what the program will make of them.
+mkdir -p srv/data/sub srv/other
+cat >paths.conf <<-END
+	[domain net]
+	address = unix:$work/net.sock
+	[default]
+	file $work/srv/data = net:/
+END
+ln -s srv/data link
+path() { # ARGUMENT PLACE
+	expect 0 "^$1 +$2 " "$v" explain --config paths.conf true "$1"
+}
+path "$work/srv/./data//x" net:/x
+path "$work/srv/other/../data/x" net:/x
+path "$work/srv/data/../other" local
+path "$work/link/x" net:/x
+path "$work/none/../srv/data/x/" net:/x
+path ./srv/data/sub net:/sub
+path ../"${work##*/}"/srv/data/y net:/y
+path srv/data/sub net:/sub # it exists
+path "$work/srv/data" net:/
+path / local
+refute '^(-x|srv/none)' "$v" explain --config paths.conf true -x srv/none
+
+# --- programs that are in a domain ---
+if [ "$(id -u)" = 0 ] && [ -r "$build/preload/libvirtuos.so" ] && [ -x "$build/svcd/svcd" ]; then
+	mkdir -p root/bin gone
+	cp hello root/bin/remote
+	[ ! -e static ] || cp static root/bin/remote-static
+	printf '#!/bin/sh\nexit 6\n' >root/bin/script
+	ln -s /etc/hostname root/leaves
+	ln -s bin root/also
+	chmod -R a+rx root
+	cat >remote.conf <<-END
+		[domain storage]
+		address = unix:$work/storage.sock
+		[domain none]
+		address = unix:$work/none.sock
+		[default]
+		file $work/there = storage:/
+		file $work/gone = none:/
+	END
+	cp "$build/preload/libvirtuos.so" preload/
+	exec {out}< <(exec "${SVCD:-$build/svcd/svcd}" --domain storage --root "$work/root" \
+		--listen "unix:$work/storage.sock")
+	listener=$!
+	read -r -t 10 _ <&"$out" || failed=1
+	there=$work/there
+	expect 3 '^$' "$v" run --config remote.conf --require "$there/bin/remote"
+	expect 3 '^$' env PATH="$there/bin:$PATH" "$v" run --config remote.conf --require remote
+	expect 6 '^$' "$v" run --config remote.conf --require "$there/bin/script"
+	expect 127 'No such file' "$v" run --config remote.conf "$there/bin/none"
+	expect 127 'No such file' "$v" run --config remote.conf "$work/root/../there/bin/none"
+	[ ! -e static ] ||
+		expect 126 'refused: .*statically' "$v" run --config remote.conf --require \
+			"$there/bin/remote-static"
+	expect 0 "^program +$there/bin/remote$" \
+		"$v" explain --config remote.conf "$there/also/../bin/remote"
+	expect 0 "^$there/also/remote +storage:/bin/remote " \
+		"$v" explain --config remote.conf true "$there/also/remote"
+	expect 0 "^$there/leaves +local " "$v" explain --config remote.conf true "$there/leaves"
+	expect 0 "^$work/gone/x +none:/x " "$v" explain --config remote.conf true "$work/gone/x"
+	expect 0 "^config +$work/remote.conf$" "$v" explain --config remote.conf "$there/bin/remote"
+	kill "$listener"
+	wait "$listener" 2>/dev/null || true
+	listener=
+	expect 0 "^$there/x +storage:/x " "$v" explain --config remote.conf true "$there/x"
+fi
+
 exit $failed
