@@ -102,6 +102,23 @@ stop() { # NAME
 	unset "pid[$1]"
 }
 
+# It is not ours to stop any more.
+ended() { # NAME
+	local name rest=()
+	unset "pid[$1]"
+	for name in "${started[@]}"; do
+		[ "$name" = "$1" ] || rest+=("$name")
+	done
+	started=("${rest[@]}")
+}
+
+# What a fault of its own, or the out-of-memory killer, would do to it.
+crash() { # NAME
+	kill -KILL "${pid[$1]}"
+	wait "${pid[$1]}" 2>/dev/null || true
+	ended "$1"
+}
+
 show_logs() {
 	local log
 	for log in "$work"/*.log; do
@@ -230,13 +247,15 @@ make_network() {
 	in_namespace wire ip link set eth0 up
 }
 
-start_svcd() { # NAME NETWORK-NAMESPACE-OPTION SCRIPT ARG...: SCRIPT prepares the mount namespace
-	local name=$1 net=$2 prepare=$3
+start_svcd() { # NAME NAMESPACE-OPTIONS SCRIPT ARG...: SCRIPT prepares the mount namespace
+	local name=$1 spaces=$2 prepare=$3
 	shift 3
+	rm -f "$work/$name.ready"
 	mkfifo "$work/$name.ready"
-	start "$name" nsenter "$net" unshare --mount --propagation private \
+	# shellcheck disable=SC2086 # they are several
+	start "$name" nsenter $spaces unshare --mount --propagation private \
 		sh -euc "$prepare"'; exec "$@"' sh "$svcd" --domain "$name" \
-		--listen "unix:$work/$name.sock" "$@" 1<>"$work/$name.ready" 2>"$work/$name.log"
+		--listen "unix:$work/$name.sock" "$@" 1<>"$work/$name.ready" 2>>"$work/$name.log"
 	ready_line "$name" "$work/$name.ready"
 }
 
@@ -445,6 +464,71 @@ descriptor_proof() {
 	check "redis-server has a placeholder" [ -n "$(placeholders redis)" ]
 }
 
+# --- the end of a domain -------------------------------------------------------------------------------
+
+# An unmodified bash with a file open in the domain, from before its end to after its return. What
+# it is told to go on with comes, and what it finds goes, through FIFOs that are local.
+reader() {
+	mkfifo "$work/told" "$work/found"
+	exec {told}<>"$work/told" {found}<>"$work/found"
+	# shellcheck disable=SC2016
+	start reader "${forwarded[@]}" bash -c '
+		exec 3<"$1" 4<"$2" 5>"$3"
+		read -r line <&3 && echo "$line" >&5
+		while read -r path <&4; do
+			if [ -z "$path" ]; then
+				read -r line <&3
+			else
+				cat "$path"
+			fi 2>&1 | tail -n 1 >&5
+		done' bash "$disk/www/index.html" "$work/told" "$work/found"
+	say reader "(pid ${pid[reader]}) has a file open there: $(one_line)"
+}
+
+one_line() {
+	local line
+	read -r -t 20 -u "$found" line && echo "$line"
+}
+
+now_ms() {
+	echo $((${EPOCHREALTIME/[.,]/} / 1000))
+}
+
+death_and_return() {
+	local mounts began line
+	reader
+	"${forwarded[@]}" mkfifo $disk/fifo
+	start waiter "${forwarded[@]}" cat $disk/fifo 2>"$work/waiter"
+	say waiter "(pid ${pid[waiter]}) waits in a call: cat of a FIFO there that nobody writes to"
+	until grep -qs '^[^r]' "/proc/${pid[waiter]}/syscall" && [ "$(cat "/proc/${pid[waiter]}/comm")" = cat ]; do
+		sleep 0.05
+	done
+	exec {mounts}<"/proc/${pid[storage]}/ns/mnt" # its file system stays mounted
+	began=$(now_ms)
+	crash storage
+	wait "${pid[waiter]}" || true
+	ended waiter
+	say killed "svcd of the storage domain, with SIGKILL"
+	say waiter "after $(($(now_ms) - began)) ms: $(cat "$work/waiter")"
+	check "the call that waited ended with an error" grep -q "Input/output error" "$work/waiter"
+	echo >&"$told"
+	line=$(one_line)
+	say reader "reads on: ${line#*read: }"
+	check "what was open is an error" grep -q "Input/output error" <<<"$line"
+	check "the network domain goes on: redis answers $(redis-cli -h "$inside" ping)" \
+		[ "$(redis-cli -h "$inside" ping)" = PONG ]
+
+	start_svcd storage "--net=/proc/${pid[void]}/ns/net --mount=/proc/$$/fd/$mounts" : --root "$work/disk"
+	exec {mounts}<&-
+	say storage "svcd $(version_of storage) is started again"
+	echo "$disk/www/index.html" >&"$told"
+	line=$(one_line)
+	say reader "opens the file again: $line"
+	check "the same program uses the new one" [ "$line" = "Hello from the storage domain" ]
+	check "so does nginx, which opens its files for each request" \
+		[ "$(curl -sS --max-time 10 "http://$inside/")" = "Hello from the storage domain" ]
+}
+
 # --- all of it ---------------------------------------------------------------------------------------
 
 [ "$(id -u)" = 0 ] || die "must be run as root: it makes network and mount namespaces"
@@ -483,6 +567,9 @@ step "Where everything is, as the kernels see it"
 socket_proof
 file_proof
 descriptor_proof
+
+step "The storage domain dies, and comes back"
+death_and_return
 
 if [ $failed = 0 ]; then
 	printf '\n%sAll of it worked.%s To try it on a program of your own, see README.md.\n' \

@@ -10,6 +10,7 @@
  * its incarnation.
  */
 #define _GNU_SOURCE
+#include "preload/process.h"
 #include "preload/vos.h"
 
 #include <fcntl.h>
@@ -289,11 +290,20 @@ long vos_domain_root(int p, uint64_t *base)
 	const struct vos_prefix_config *prefix = &vos_config.prefix[p];
 	unsigned dom = (unsigned)prefix->to;
 	struct vos_domain *d = &vos_domain[dom];
+	struct vos_chan *c;
 	uint64_t mask;
 	long r;
 
+	/* If it has died while nobody called, no call has to fail for us to notice. */
+	if (unlikely(vos_forked_behind_our_back()))
+		return -ENOLINK;
+	c = d->chan;
+	if (likely(c) && unlikely(!vos_chan_alive(c))) {
+		vos_domain_lost(dom, c);
+		c = NULL;
+	}
 	/* Roots that a ticket should keep may be lost with it. */
-	if (unlikely(!d->chan) && !vos_domain_chan(dom, &r))
+	if (unlikely(!c) && !vos_domain_chan(dom, &r))
 		return r;
 	if (likely(find_root(d, p, &r, base)))
 		return r;
