@@ -87,6 +87,22 @@ quietly() {
 	return $rc
 }
 
+# DIR as a build directory with the test programs: made, or one that is there changed.
+with_tests() { # DIR OPTION-OF-MESON...
+	local dir=$1
+	shift
+	if [ ! -e "$dir/build.ninja" ]; then
+		quietly meson setup -Dtests=true "$@" "$dir" "$top"
+	elif ! has_tests "$dir"; then
+		quietly ninja -C "$dir" build.ninja && quietly meson configure -Dtests=true "$dir" &&
+			quietly ninja -C "$dir" build.ninja
+	fi
+}
+
+has_tests() { # DIR
+	grep -q '^build test/unit/' "$1/build.ninja"
+}
+
 # A build with SANITIZERS in DIR, of no more than TARGETs. What they find ends the process. "trap"
 # stands for undefined behaviour without a library that would have to be loaded.
 sanitized_build() { # DIR SANITIZERS TARGET...
@@ -94,7 +110,7 @@ sanitized_build() { # DIR SANITIZERS TARGET...
 	[ "$2" != trap ] || options=(
 		"-Dc_args=['-fsanitize=undefined', '-fsanitize-undefined-trap-on-error']")
 	shift 2
-	[ -e "$dir/build.ninja" ] || quietly meson setup "${options[@]}" "$dir" "$top" || return
+	with_tests "$dir" "${options[@]}" || return
 	# First what meson knows of the targets, in case it was made for another tree.
 	quietly ninja -C "$dir" build.ninja && quietly meson compile -C "$dir" "$@"
 }

@@ -67,8 +67,7 @@ install_missing() {
 build_all() {
 	local options=()
 	[ "${CI:-}" = true ] && options+=(--werror)
-	[ -e "$build/build.ninja" ] || quietly meson setup "${options[@]}" "$build" "$top"
-	quietly meson compile -C "$build"
+	with_tests "$build" "${options[@]}" && quietly meson compile -C "$build"
 }
 
 stage_format() {
@@ -309,6 +308,7 @@ main() {
 	make_work
 	[ $install = no ] || install_missing
 	[ $compile = no ] || build_all || die "the build fails"
+	has_tests "$build" || die "no tests in $build: meson configure -Dtests=true $build && ninja -C $build"
 	[ -z "$keep" ] || undo=()
 
 	if [[ " $stages " =~ \ (behaviour|programs|shell)\  ]]; then

@@ -36,6 +36,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 [ -n "$build" ] || { usage >&2 && exit 2; }
+[ -x "$build/test/bench/bench" ] || die "not built: meson configure -Dtests=true $build, and ninja"
 [ "$(id -u)" = 0 ] || die "must be run as root: it makes network namespaces"
 for cpu in ${cpus/,/ }; do
 	taskset -c "$cpu" true 2>/dev/null || { echo "skip: no CPU $cpu" && exit 77; }
