@@ -20,7 +20,7 @@
 
 #define SPIN_MAX   2000 /* pauses; about 50 us */
 #define SPIN_MIN   80	/* tried even if the last answers took longer */
-#define SPIN_PROBE 31	/* every so many calls: try the full window again */
+#define SPIN_PROBE 15	/* every so many calls: try the full window again */
 
 /* glibc registers restartable sequences since 2.35; their area tells the CPU at the cost of a load.
  */
@@ -56,10 +56,9 @@ static bool spin(struct vos_chan *c, struct vos_entry *e)
 	uint16_t op = *(volatile uint16_t *)&e->op; /* once: the service can write it */
 	_Atomic uint16_t *pace = &c->pace[op < VOS_NOPS ? op : 0];
 	uint32_t avg = atomic_load_explicit(pace, memory_order_relaxed);
-	uint32_t limit = avg < SPIN_MAX / 2 ? SPIN_MAX : SPIN_MIN, i;
+	bool sleepy = avg >= SPIN_MAX / 2;
+	uint32_t limit = sleepy && (avg & SPIN_PROBE) != SPIN_PROBE ? SPIN_MIN : SPIN_MAX, i;
 
-	if (limit == SPIN_MIN && (avg & SPIN_PROBE) == SPIN_PROBE)
-		limit = SPIN_MAX;
 	for (i = 0; i < limit; i++) {
 		if (vos_entry_done(e))
 			break;
@@ -67,6 +66,8 @@ static bool spin(struct vos_chan *c, struct vos_entry *e)
 	}
 	if (i == limit && limit == SPIN_MIN) /* count, so that one in SPIN_PROBE + 1 probes again */
 		avg = avg + 1 < SPIN_MAX * 2 ? avg + 1 : SPIN_MAX;
+	else if (sleepy && i < limit) /* what made it slow has gone: a few such are enough */
+		avg = (avg + i) / 2;
 	else
 		avg = avg - avg / 8 + (i < limit ? i / 8 : SPIN_MAX / 4);
 	atomic_store_explicit(pace, (uint16_t)avg, memory_order_relaxed);
