@@ -4,10 +4,9 @@
  *
  * A channel that is dead is forgotten, not unmapped: threads may still be in it. Its descriptor,
  * shut down, stays until the last of them has left its lane, so that nobody rings or sleeps on a
- * number that has become something else. What it gave out
- * carries its incarnation; the next one counts further, so that old handles are known for what they
- * are. A channel made with a ticket goes on with the handles of the process that left it, and with
- * its incarnation.
+ * number that has become something else. What it gave out carries its incarnation; the next one
+ * counts further, so that old handles are known for what they are. A channel made with a ticket
+ * goes on with the handles of the process that left it, and with its incarnation.
  */
 #define _GNU_SOURCE
 #include "preload/process.h"

@@ -168,10 +168,11 @@ struct vos_service_head {
 #define VOS_SERVICE_SIZE(lanes, pool) (VOS_SERVICE_DATA(lanes) + VOS_DATA_SIZE(lanes, pool))
 
 /*
- * Attach, over a Unix socket of type SOCK_SEQPACKET: the program sends hello with the channel's memory (a memfd,
- * sealed against shrinking: program area, then service area) and reads welcome. Afterwards each
- * packet that the program sends is a ring of the doorbell; one with a descriptor attached
- * carries struct vos_bell_fd. The service never sends again; hang-up means death, both ways.
+ * Attach, over a Unix socket of type SOCK_SEQPACKET: the program sends hello with the channel's
+ * memory (a memfd, sealed against shrinking: program area, then service area) and reads welcome.
+ * Afterwards each packet that the program sends is a ring of the doorbell; one with a descriptor
+ * attached carries struct vos_bell_fd. The service never sends again; hang-up means death, both
+ * ways.
  */
 enum {
 	VOS_HELLO_ATTACH = 1, /* a new client */

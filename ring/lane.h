@@ -10,15 +10,16 @@
  *
  *   - the service has stopped polling the lane: the slot says ASLEEP;
  *   - the call overlaps another one of this thread, that is, a signal handler makes it on top of
- * the interrupted one, or ran while it was being made: the later claim may be posted first;
+ *     the interrupted one, or ran while it was being made: the later claim may be posted first;
  *   - numbers were passed over since the last kick (resync): claims given back, slots in use;
  *   - the slot was in use when the thread's numbers came round to it (resync too): the service may
  *     have gone to rest there, and could not say so.
  *
  * Everything in struct vos_lane belongs to the lane's thread and to signal handlers on top of it,
  * which leave depth and claimed as they found them. (A handler that leaves by longjmp() does not:
- * its thread kicks with every call from then on, which is slow but right.) See ring/abi.h for who
- * changes an entry when, and test/model/lane.pml for what has been shown of all this.
+ * its thread kicks with every call until one of them finds what was left behind and gives it up,
+ * reap() in preload/request.c.) See ring/abi.h for who changes an entry when, and
+ * test/model/lane.pml for what has been shown of all this.
  */
 #ifndef VOS_LANE_H
 #define VOS_LANE_H

@@ -5,9 +5,8 @@
  * Files are read with RWF_NOWAIT first: what is in the page cache comes at once, the rest is the
  * pool's. That takes a vector, which costs a fifth of a small read, so a file that has been in the
  * cache so many times in a row is just read, and asked about now and then. What is O_DIRECT goes
- * its own way (aio.c). Sockets, pipes and the
- * like are non-blocking here and park. A blocking write to them goes on until all is written, as
- * the kernel's would; c->done counts across retries.
+ * its own way (aio.c). Sockets, pipes and the like are non-blocking here and park. A blocking write
+ * to them goes on until all is written, as the kernel's would; c->done counts across retries.
  */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
