@@ -6,21 +6,8 @@
 # Usage: aio.sh BUILD
 set -eu
 
-build=$(realpath "${1:?usage: aio.sh BUILD}")
 top=$(cd "$(dirname "$0")/../.." && pwd)
-for f in "$build/preload/libvirtuos.so" "$build/svcd/svcd"; do
-	[ -e "$f" ] || { echo "skip: $f is not built" && exit 77; }
-done
-[ "$(id -u)" = 0 ] || { echo "skip: needs root" && exit 77; }
-. "$top/test/lib.sh"
-. "$top/test/three-way.sh"
-trap finish EXIT
-trap 'exit 130' INT TERM
-modes="native forwarded"
-preload=$build/preload/libvirtuos.so
-svcd=${SVCD:-$build/svcd/svcd}
-make_work
-three_way_setup
+. "$top/test/domains.sh" "${1:?usage: aio.sh BUILD}"
 threads=64 per_second=24 bad=0
 
 wrong() {

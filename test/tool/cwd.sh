@@ -4,21 +4,8 @@
 # which is met only when there is one. Usage: cwd.sh BUILD
 set -eu
 
-build=$(realpath "${1:?usage: cwd.sh BUILD}")
 top=$(cd "$(dirname "$0")/../.." && pwd)
-for f in "$build/preload/libvirtuos.so" "$build/svcd/svcd"; do
-	[ -x "$f" ] || [ -r "$f" ] || { echo "skip: $f is not built" && exit 77; }
-done
-[ "$(id -u)" = 0 ] || { echo "skip: needs root" && exit 77; }
-. "$top/test/lib.sh"
-. "$top/test/three-way.sh"
-trap finish EXIT
-trap 'exit 130' INT TERM
-modes="native local forwarded"
-preload=$build/preload/libvirtuos.so
-svcd=${SVCD:-$build/svcd/svcd}
-make_work
-three_way_setup
+. "$top/test/domains.sh" "${1:?usage: cwd.sh BUILD}"
 PATH=/usr/sbin:/usr/bin:/sbin:/bin # no wrappers around interpreters, which run shells
 
 bad=0

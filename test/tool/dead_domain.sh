@@ -4,26 +4,8 @@
 # goes on; a new instance serves new calls. Usage: dead_domain.sh BUILD
 set -eu
 
-build=$(realpath "${1:?usage: dead_domain.sh BUILD}")
 top=$(cd "$(dirname "$0")/../.." && pwd)
-for f in "$build/preload/libvirtuos.so" "$build/svcd/svcd"; do
-	[ -x "$f" ] || [ -r "$f" ] || { echo "skip: $f is not built" && exit 77; }
-done
-[ "$(id -u)" = 0 ] || { echo "skip: needs root" && exit 77; }
-. "$top/test/lib.sh"
-. "$top/test/three-way.sh"
-trap finish EXIT
-trap 'exit 130' INT TERM
-modes="native local forwarded"
-preload=$build/preload/libvirtuos.so
-svcd=${SVCD:-$build/svcd/svcd}
-make_work
-three_way_setup
-
-client() { # COMMAND...: with both domains
-	in_namespace void env "LD_PRELOAD=$work/bin/libvirtuos.so" \
-		"VIRTUOS_CONFIG=$work/forwarded.conf" VT_DIR="$work/fwd/data" timeout -k 2 30 "$@"
-}
+. "$top/test/domains.sh" "${1:?usage: dead_domain.sh BUILD}"
 
 cat >"$work/bin/client.py" <<'END'
 import errno, os, select, signal, socket, subprocess, sys, threading, time

@@ -4,21 +4,8 @@
 # late, forge them or take them by force. Usage: pass_fd.sh BUILD
 set -eu
 
-build=$(realpath "${1:?usage: pass_fd.sh BUILD}")
 top=$(cd "$(dirname "$0")/../.." && pwd)
-for f in "$build/preload/libvirtuos.so" "$build/svcd/svcd"; do
-	[ -x "$f" ] || [ -r "$f" ] || { echo "skip: $f is not built" && exit 77; }
-done
-[ "$(id -u)" = 0 ] || { echo "skip: needs root" && exit 77; }
-. "$top/test/lib.sh"
-. "$top/test/three-way.sh"
-trap finish EXIT
-trap 'exit 130' INT TERM
-modes="native local forwarded"
-preload=$build/preload/libvirtuos.so
-svcd=${SVCD:-$build/svcd/svcd}
-make_work
-three_way_setup
+. "$top/test/domains.sh" "${1:?usage: pass_fd.sh BUILD}"
 
 # One program in all parts: "preloaded" processes have the library, "plain" ones do not.
 cat >"$work/bin/pass.py" <<'EOF'

@@ -9,18 +9,9 @@
 
 #include "preload/config.h"
 #include "preload/config_internal.h"
+#include "test/unit/check.h"
 
 static char file[] = "/tmp/virtuos-config-XXXXXX";
-static int failures;
-
-#define CHECK(cond)                                                                \
-	do {                                                                       \
-		if (!(cond)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			failures++;                                                \
-		}                                                                  \
-	} while (0)
-
 /* The parser must not use the heap: it runs before the program's own allocator may be ready. */
 #ifndef __SANITIZE_ADDRESS__
 static unsigned long allocations;

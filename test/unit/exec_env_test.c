@@ -3,22 +3,13 @@
  */
 #define _GNU_SOURCE
 #include "preload/process.h"
+#include "test/unit/check.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static int failures;
-
-#define CHECK(x)                                                                 \
-	do {                                                                     \
-		if (!(x)) {                                                      \
-			printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #x); \
-			failures++;                                              \
-		}                                                                \
-	} while (0)
 
 static char *out[32];
 static char preload[PATH_MAX];

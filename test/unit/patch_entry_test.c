@@ -13,16 +13,7 @@
 
 #include <sys/syscall.h>
 #include "ring/raw.h"
-
-static int failures;
-
-#define CHECK(cond)                                                                \
-	do {                                                                       \
-		if (!(cond)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			failures++;                                                \
-		}                                                                  \
-	} while (0)
+#include "test/unit/check.h"
 
 static int asked, hooked, want_hook;
 

@@ -4,20 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 #include "preload/patch.h"
+#include "test/unit/check.h"
 
 #if defined(__x86_64__) && !defined(__ILP32__)
 
 #include <sys/syscall.h>
-
-static int failures;
-
-#define CHECK(cond)                                                                \
-	do {                                                                       \
-		if (!(cond)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			failures++;                                                \
-		}                                                                  \
-	} while (0)
 
 #define AT	     300 /* where the code of a case is put */
 #define ENABLE_ASYNC 100

@@ -38,18 +38,9 @@
 #include <unistd.h>
 #include <unwind.h>
 #include "ring/raw.h"
+#include "test/unit/check.h"
 
 #define DEADLINE 60 /* seconds that any child may take */
-
-static int failures;
-
-#define CHECK(cond)                                                                \
-	do {                                                                       \
-		if (!(cond)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			failures++;                                                \
-		}                                                                  \
-	} while (0)
 
 /* --- the hook: counts, and has the kernel do it ---------------------------------------------- */
 

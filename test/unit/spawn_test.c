@@ -2,22 +2,13 @@
 /* libc keeps file actions and attributes of posix_spawn as preload/spawn.c reads them. */
 #define _GNU_SOURCE
 #include "preload/spawn.h"
+#include "test/unit/check.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-
-static int failures;
-
-#define CHECK(x)                                                                 \
-	do {                                                                     \
-		if (!(x)) {                                                      \
-			printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #x); \
-			failures++;                                              \
-		}                                                                \
-	} while (0)
 
 static void test_actions(void)
 {

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2034,SC2154
+# For a test of test/tool/ that wants the two domains of three-way.sh, started: sourced with the build
+# directory as argument, and $top set. Skips the test where that cannot be.
+
+build=$(realpath "$1")
+for f in "$build/preload/libvirtuos.so" "$build/svcd/svcd"; do
+	[ -r "$f" ] || { echo "skip: $f is not built" && exit 77; }
+done
+[ "$(id -u)" = 0 ] || { echo "skip: needs root" && exit 77; }
+. "$top/test/lib.sh"
+. "$top/test/three-way.sh"
+trap finish EXIT
+trap 'exit 130' INT TERM
+modes="native local forwarded"
+preload=$build/preload/libvirtuos.so
+svcd=${SVCD:-$build/svcd/svcd}
+make_work
+three_way_setup
+
+client() { # COMMAND...: preloaded, with both domains
+	in_namespace void env "LD_PRELOAD=$work/bin/libvirtuos.so" \
+		"VIRTUOS_CONFIG=$work/forwarded.conf" VT_DIR="$work/fwd/data" timeout -k 2 30 "$@"
+}
