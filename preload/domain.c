@@ -97,25 +97,13 @@ static struct vos_chan *new_chan(void)
 	return p < 0 && p > -4096 ? NULL : (struct vos_chan *)p;
 }
 
-/* What somebody else wants on the user's terminal. */
-static void make_printable(char *text, size_t size)
-{
-	size_t n = strnlen(text, size - 1);
-
-	text[n] = 0;
-	for (size_t i = 0; i < n; i++)
-		if (text[i] < ' ' || text[i] > '~')
-			text[i] = '?';
-}
-
 /* Once, until it works: every call that goes there tries again. */
 static void say_refusal(struct vos_domain *d, const struct vos_domain_config *cfg,
-			struct vos_welcome *w)
+			const struct vos_welcome *w)
 {
 	if (d->refused)
 		return;
 	d->refused = true;
-	make_printable(w->text, sizeof(w->text));
 	vos_say("domain ", cfg->name, " cannot be used at ", cfg->address, ": ", w->text, NULL);
 }
 

@@ -70,7 +70,7 @@ struct vos_transport {
 	/*
 	 * Make the memory of the channel to the service of domain @name at @where and hand it over.
 	 * 0 or -errno: -ENXIO when another domain's service is there. *@w then holds a text, the
-	 * service's or ours, if there is more to say than that nobody answers.
+	 * service's or ours and printable, if there is more to say than that nobody answers.
 	 */
 	int (*attach)(struct vos_chan *c, const char *where, const char *name, struct vos_hello *h,
 		      struct vos_welcome *w);

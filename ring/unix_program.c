@@ -74,6 +74,17 @@ static int refused(struct vos_welcome *w, int error, const char *why, const char
 	return error;
 }
 
+/* What somebody else wants on the user's terminal. */
+static void make_printable(char *text, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size - 1 && text[i]; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = '?';
+	text[i] = 0;
+}
+
 static bool same_name(const char name[sizeof(((struct vos_welcome *)0)->domain)], const char *want)
 {
 	size_t i = 0;
@@ -122,6 +133,7 @@ int vos_unix_attach(struct vos_chan *c, int memory, const char *path, const char
 	if (sock < 0)
 		return sock;
 	r = exchange(sock, memory, name, h, w);
+	make_printable(w->text, sizeof(w->text));
 	if (!r && memory >= 0) {
 		/* Acquire: the service wrote the guard before it answered. */
 		c->guard = atomic_load(&c->sh->guard);

@@ -20,15 +20,6 @@ static mode_t current_umask(void)
 	return mask;
 }
 
-/* What somebody else wants on the user's terminal. */
-static void take_text(char text[128], const struct vos_welcome *w)
-{
-	snprintf(text, 128, "%.*s", (int)sizeof(w->text), w->text);
-	for (char *s = text; *s; s++)
-		if (*s < ' ' || *s > '~')
-			*s = '?';
-}
-
 int probe_attach(struct probe **result, const struct vos_domain_config *d, char text[128])
 {
 	struct vos_hello h = { .magic = VOS_MAGIC,
@@ -49,7 +40,7 @@ int probe_attach(struct probe **result, const struct vos_domain_config *d, char 
 		return -EPROTONOSUPPORT;
 	}
 	ret = p->chan.transport->attach(&p->chan, where, d->name, &h, &w);
-	take_text(text, &w);
+	snprintf(text, 128, "%s", w.text);
 	if (ret)
 		return ret;
 	p->lane = vos_chan_lane(&p->chan, gettid(), getpid());
