@@ -93,10 +93,12 @@ with_tests() { # DIR OPTION-OF-MESON...
 	shift
 	if [ ! -e "$dir/build.ninja" ]; then
 		quietly meson setup -Dtests=true "$@" "$dir" "$top"
-	elif ! has_tests "$dir"; then
-		quietly ninja -C "$dir" build.ninja && quietly meson configure -Dtests=true "$dir" &&
-			quietly ninja -C "$dir" build.ninja
+		return
 	fi
+	# First what meson knows now: it may have been made from another state of the tree.
+	quietly ninja -C "$dir" build.ninja || return
+	has_tests "$dir" ||
+		{ quietly meson configure -Dtests=true "$dir" && quietly ninja -C "$dir" build.ninja; }
 }
 
 has_tests() { # DIR
