@@ -4,29 +4,41 @@
  * takes will not be among them, so a child that still holds its parent's tickets takes them now,
  * this thread gets its lanes and wake descriptors, and from here on we make do with futex, read,
  * write and poll. Other threads' first remote call after it may be refused by the filter.
+ *
+ * One that is about to allow itself fewer descriptors, or none, often does so on the way there:
+ * what it takes descriptors to have, it has before.
  */
 #define _GNU_SOURCE
 #include "preload/process.h"
+#include "preload/signal.h"
 #include "preload/wrap.h"
 
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static void get_ready(void)
 {
+	struct sigaction now;
+	long err;
+
 	vos_tickets_take();
+	vos_sigaction(SIGPIPE, NULL, &now); /* notes it */
 	for (int i = 0; i < vos_config.ndomains; i++) {
 		struct vos_req q;
 
+		/* Used before, and has died: this is the last time that we can look. */
+		vos_domain[i].over = !atomic_load(&vos_domain[i].chan) && vos_domain[i].inc &&
+				     !vos_domain_chan((unsigned)i, &err);
 		if (!atomic_load(&vos_domain[i].chan) || vos_req_begin(&q, (unsigned)i, VOS_OP_nop))
 			continue;
 		q.c->transport->wake_fd(q.c, q.l);
 		vos_req_run(&q, VOS_WAIT_ALWAYS);
 		vos_req_end(&q);
 	}
-	vos_chan_confined = true;
 }
 
 long vos_sys_prctl(long op, long a1, long a2, long a3, long a4, long a5)
@@ -35,8 +47,10 @@ long vos_sys_prctl(long op, long a1, long a2, long a3, long a4, long a5)
 	long r;
 
 	(void)a5;
-	if (op == PR_SET_SECCOMP)
+	if (op == PR_SET_SECCOMP) {
 		get_ready();
+		vos_chan_confined = true;
+	}
 	r = vos_raw5(SYS_prctl, op, a1, a2, a3, a4);
 	if (op == PR_SET_SECCOMP && r < 0) /* a probe */
 		vos_chan_confined = was;
@@ -50,13 +64,43 @@ long vos_sys_seccomp(long op, long flags, long args, long a3, long a4, long a5)
 	long r;
 
 	(void)a3, (void)a4, (void)a5;
-	if (sets)
+	if (sets) {
 		get_ready();
+		vos_chan_confined = true;
+	}
 	r = vos_raw3(SYS_seccomp, op, flags, args);
 	if (sets && r < 0) /* a probe */
 		vos_chan_confined = was;
 	return r;
 }
+
+/* --- limits --------------------------------------------------------------------------------- */
+
+static void limit_ahead(long what, const struct rlimit *new)
+{
+	struct rlimit now;
+
+	if (what == RLIMIT_NOFILE && new &&vos_fdtab.n &&
+	    !vos_raw4(SYS_prlimit64, 0, what, 0, (long)&now) && new->rlim_cur < now.rlim_cur)
+		get_ready();
+}
+
+long vos_sys_setrlimit(long what, long new, long a2, long a3, long a4, long a5)
+{
+	(void)a2, (void)a3, (void)a4, (void)a5;
+	limit_ahead(what, (const struct rlimit *)new);
+	return vos_raw2(SYS_setrlimit, what, new);
+}
+
+long vos_sys_prlimit64(long pid, long what, long new, long old, long a4, long a5)
+{
+	(void)a4, (void)a5;
+	if (!pid || pid == vos_pid())
+		limit_ahead(what, (const struct rlimit *)new);
+	return vos_raw4(SYS_prlimit64, pid, what, new, old);
+}
+
+/* --- libc's functions ----------------------------------------------------------------------- */
 
 EXPORT int prctl(int op, ...)
 {

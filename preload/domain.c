@@ -174,6 +174,10 @@ struct vos_chan *vos_domain_chan(unsigned dom, long *err)
 	struct vos_chan *c;
 	uint64_t mask;
 
+	if (unlikely(vos_chan_confined) && d->over) {
+		*err = -ENOLINK;
+		return NULL;
+	}
 	lock(&attaching, &mask);
 	c = atomic_load_explicit(&d->chan, memory_order_acquire);
 	if (!c)
@@ -199,6 +203,9 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 	uint64_t mask;
 
 	vos_chan_kill(c);
+	/* It stays where it is, and whoever comes to it finds it dead: there will be no other. */
+	if (vos_chan_confined)
+		return;
 	lock(&attaching, &mask);
 	if (atomic_compare_exchange_strong(&d->chan, &expected, NULL))
 		next_incarnation(d);
@@ -209,6 +216,8 @@ void vos_domain_leave(struct vos_chan *c, struct vos_lane *l)
 {
 	uint64_t mask;
 
+	if (vos_chan_confined)
+		return;
 	forget_wake_fd(l);
 	atomic_store(&l->owner, 0);
 	if (!atomic_load(&c->dead))

@@ -18,8 +18,9 @@
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
 
-#define SLICE_NS 10000000 /* without a wake descriptor: look now and then */
-#define NS_PER_S 1000000000ll
+#define SLICE_NS    10000000   /* without a wake descriptor: look now and then */
+#define CONFINED_NS 1000000000 /* confined, nobody wakes us when a channel ends */
+#define NS_PER_S    1000000000ll
 
 int64_t vos_now(void)
 {
@@ -232,6 +233,28 @@ static long cancellable_ppoll(struct vos_many *m, struct pollfd *p, unsigned n, 
 	return r;
 }
 
+/*
+ * The limit of descriptors, which is that of a set to poll as well, has no room for what is ours in
+ * the set. So one after the other, and the sleep is on the one that most of the news come by.
+ */
+static long poll_singly(struct pollfd *p, unsigned n, unsigned extra, int64_t ns,
+			const struct vos_mask *mask)
+{
+	int64_t slice = n || extra > 2 || p[n].fd < 0 ? SLICE_NS : CONFINED_NS;
+	long ready = 0, r;
+
+	for (unsigned i = 0; i < n + extra; i++) {
+		p[i].revents = 0;
+		ready += vos_ppoll(&p[i], 1, 0, NULL) > 0;
+	}
+	if (ready)
+		return ready;
+	if (ns < 0 || ns > slice)
+		ns = slice;
+	r = vos_ppoll(&p[n], 1, ns, mask);
+	return r == -EINVAL ? vos_ppoll(NULL, 0, ns < SLICE_NS ? ns : SLICE_NS, mask) : r;
+}
+
 static long sleep_until(struct vos_many *m, struct pollfd *p, unsigned n, int64_t deadline,
 			const struct vos_mask *mask)
 {
@@ -244,9 +267,14 @@ static long sleep_until(struct vos_many *m, struct pollfd *p, unsigned n, int64_
 		int64_t left = vos_left(deadline), ns = left;
 		long r;
 
-		if (coarse && (left < 0 || left > SLICE_NS))
-			ns = SLICE_NS;
+		if (coarse || vos_chan_confined) {
+			ns = coarse ? SLICE_NS : CONFINED_NS;
+			if (left >= 0 && left < ns)
+				ns = left;
+		}
 		r = cancellable_ppoll(m, p, n + extra, ns, mask);
+		if (unlikely(r == -EINVAL))
+			r = poll_singly(p, n, extra, ns, mask);
 		if (r < 0)
 			return r;
 		if (r)

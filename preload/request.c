@@ -3,10 +3,12 @@
 #define _GNU_SOURCE
 #include "preload/process.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 static __thread struct {
 	struct vos_chan *c;
@@ -83,6 +85,24 @@ long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 	return 0;
 }
 
+/*
+ * All of the pool is in use. Most blocks come back at once, but threads that wait for room to send
+ * may keep theirs for ever, and no signal ends this wait: so it ends by itself, after two seconds.
+ */
+#define POOL_YIELDS 64
+#define POOL_TRIES  (POOL_YIELDS + 2000)
+
+static void wait_for_block(int tries)
+{
+	const struct timespec t = { 0, 1000000 };
+	uint32_t nobody = 0;
+
+	if (tries < POOL_YIELDS && !vos_chan_confined)
+		vos_raw0(SYS_sched_yield);
+	else
+		vos_raw6(SYS_futex, (long)&nobody, FUTEX_WAIT, 0, (long)&t, 0, 0);
+}
+
 static long take_block(struct vos_pool *pool, bool *used, uint32_t small, size_t want, size_t min,
 		       struct vos_block *b)
 {
@@ -95,13 +115,15 @@ static long take_block(struct vos_pool *pool, bool *used, uint32_t small, size_t
 		*b = (struct vos_block){ .off = small, .size = VOS_SMALL, .nr = -1 };
 		return 0;
 	}
-	while (vos_pool_get(pool, (uint32_t)want, (uint32_t)min, b)) {
+	for (int tries = 0; vos_pool_get(pool, (uint32_t)want, (uint32_t)min, b); tries++) {
 		if (min <= VOS_SMALL && !*used) {
 			*used = true;
 			*b = (struct vos_block){ .off = small, .size = VOS_SMALL, .nr = -1 };
 			return 0;
 		}
-		vos_raw0(SYS_sched_yield); /* all in use: others give theirs back */
+		if (tries == POOL_TRIES)
+			return -ENOMEM;
+		wait_for_block(tries);
 	}
 	return 0;
 }

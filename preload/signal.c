@@ -49,6 +49,8 @@ static void from_kernel(struct sigaction *act, const struct kernel_sigaction *k)
 	memcpy(&act->sa_mask, &k->mask, sizeof(k->mask));
 }
 
+bool vos_ignores_sigpipe;
+
 long vos_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	struct kernel_sigaction k, was;
@@ -61,6 +63,8 @@ long vos_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 	r = vos_raw4(SYS_rt_sigaction, sig, act ? &k : NULL, old ? &was : NULL, sizeof(k.mask));
 	if (!r && old)
 		from_kernel(old, &was);
+	if (!r && sig == SIGPIPE && (act || old))
+		vos_ignores_sigpipe = (act ? act : old)->sa_handler == SIG_IGN;
 	return r;
 }
 

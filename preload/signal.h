@@ -8,6 +8,8 @@
 
 /* sigaction(), with our way back for the handler: 0 or -errno. */
 long vos_sigaction(int sig, const struct sigaction *act, struct sigaction *old) HIDDEN;
+/* Does the program ignore SIGPIPE? Known once it has been asked or told by vos_sigaction(). */
+extern bool vos_ignores_sigpipe HIDDEN;
 /* libc itself has put back a handler that it had taken away for a while: install it our way. */
 void vos_signal_again(int sig) HIDDEN;
 

@@ -102,6 +102,7 @@ struct vos_domain {
 	_Atomic uint8_t root_prefix[VOS_MAX_PREFIXES]; /* prefix that each root belongs to */
 	uint64_t ticket[2];			       /* what our parent left for us; 0: nothing */
 	bool refused;				       /* and we have said so */
+	bool over; /* was dead when the program confined itself: not tried again after that */
 };
 
 extern struct vos_config vos_config HIDDEN;

@@ -118,6 +118,8 @@ static bool take_lane(struct vos_lane *l, int old, int tid)
 /* A lane whose thread has died is as good as free; only looked for when there is no free one. */
 static struct vos_lane *inherit_lane(struct vos_chan *c, int tid, int pid)
 {
+	if (vos_chan_confined)
+		return NULL;
 	for (uint32_t i = 0; i < c->nlanes; i++) {
 		struct vos_lane *l = &c->lane[i];
 		int owner = atomic_load(&l->owner);

@@ -197,6 +197,8 @@ static int unix_wake_fd(struct vos_chan *c, struct vos_lane *l)
 
 	if (l->wake_fd >= 0)
 		return 0;
+	if (vos_chan_confined)
+		return -EPERM;
 	/* Sockets, since the service can write to them without ever waiting, whatever we do. */
 	r = vos_raw4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
 		     (long)pair);

@@ -23,6 +23,13 @@
 
 #define DOUBT_S 30
 
+/*
+ * In a confined program nobody hangs the connection up when the channel ends for another reason
+ * than the service's death: those that sleep on it look by themselves, so often.
+ */
+#define CONFINED_MS 1000
+#define SLICE_MS    10 /* not even one descriptor can be polled */
+
 static void look_at_bell(struct vos_chan *c)
 {
 	const struct timespec none = { 0, 0 };
@@ -79,15 +86,28 @@ unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct pollfd p
 	return ready;
 }
 
+static long sleep_poll(struct pollfd *p, long n, int ms, struct vos_waits w)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000l };
+	const long poll[6] = { (long)p, n, ms },
+		   ppoll[6] = { (long)p, n, ms < 0 ? 0 : (long)&t, 0, 8 };
+
+	return vos_chan_confined ? vos_sleep_call(w, SYS_poll, poll)
+				 : vos_sleep_call(w, SYS_ppoll, ppoll);
+}
+
 static long sleep_fd(struct vos_chan *c, struct vos_lane *l, struct vos_waits w)
 {
 	struct pollfd p[2];
-	const long poll[6] = { (long)p, 2, -1 }, ppoll[6] = { (long)p, 2, 0, 0, 8 };
 	long r;
 
 	vos_unix_poll(c, l, p);
-	r = vos_chan_confined ? vos_sleep_call(w, SYS_poll, poll)
-			      : vos_sleep_call(w, SYS_ppoll, ppoll);
+	r = sleep_poll(p, 2, vos_chan_confined ? CONFINED_MS : -1, w);
+	/* The limit of descriptors is that of a set to poll, too. The service's death ends both. */
+	if (r == -EINVAL)
+		r = sleep_poll(p, 1, CONFINED_MS, w);
+	if (r == -EINVAL)
+		r = sleep_poll(p, 0, SLICE_MS, w);
 	if (r > 0)
 		vos_unix_polled(c, l, p);
 	return r;
@@ -103,6 +123,6 @@ long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
 void vos_unix_wake_all(struct vos_chan *c)
 {
 	vos_raw6(SYS_futex, (long)c->live, FUTEX_WAKE, INT_MAX, 0, 0, 0);
-	if (c->bell >= 0)
+	if (c->bell >= 0 && !vos_chan_confined)
 		vos_raw2(SYS_shutdown, c->bell, SHUT_RDWR);
 }

@@ -40,7 +40,7 @@ packages=(
 	libseccomp-dev libsystemd-dev liburing-dev libxen-dev clang-format spin
 	iproute2 procps util-linux e2fsprogs strace elfutils
 	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
-	nginx-light redis-server redis-tools iperf3 fio
+	nginx-light redis-server redis-tools iperf3 fio openssh-client openssh-server
 )
 
 # The packaged servers must not start by themselves: policy-rc.d says so while packages install.
