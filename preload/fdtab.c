@@ -147,6 +147,13 @@ void vos_fd_ours(int fd)
 	vos_fd_set(fd, VOS_WORD(0, 0, VOS_FD_OURS, 0));
 }
 
+/*
+ * From the top down, as many as it takes: a thread may have one in each domain. What the kernel
+ * keeps of numbers is as long as the highest, and copied by each fork, so there is a limit to how
+ * far out of the way they go.
+ */
+#define HIDE_BELOW (1ul << 14)
+
 int vos_fd_hide(int fd)
 {
 	struct rlimit lim = { 1024, 1024 };
@@ -155,8 +162,10 @@ int vos_fd_hide(int fd)
 
 	vos_raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim);
 	top = lim.rlim_cur < vos_fdtab.n ? lim.rlim_cur : vos_fdtab.n;
-	if (top > 64)
-		to = vos_raw3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, (long)top - 32);
+	if (top > HIDE_BELOW)
+		top = HIDE_BELOW;
+	for (unsigned long n = top < 128 ? top / 4 : 32; n && n <= top / 2 && to < 0; n *= 2)
+		to = vos_raw3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, (long)(top - n));
 	if (to >= 0) {
 		vos_raw1(SYS_close, fd);
 		fd = (int)to;
