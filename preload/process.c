@@ -156,6 +156,7 @@ void vos_fork_child(const struct vos_fork *f, bool at_once)
 			known |= (uint8_t)(1u << i);
 	mark_process();
 	drop_held();
+	vos_system_forked();
 	vos_domain_forked();
 	vos_epoll_forked();
 	for (unsigned i = 0; known; i++, known >>= 1) {

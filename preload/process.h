@@ -78,6 +78,11 @@ static inline bool vos_forked_behind_our_back(void)
 /* Do we run on another process's memory, as a child of vfork() does? Costs a system call. */
 bool vos_on_borrowed_memory(void) HIDDEN;
 
+/* --- system.c ------------------------------------------------------------------------------- */
+
+/* In a fork child: another thread of our parent may have been in popen() or system(). */
+void vos_system_forked(void) HIDDEN;
+
 /* --- exec_env.c ----------------------------------------------------------------------------- */
 
 /* What the environment of a new image lacks: the library itself, its configuration. */

@@ -165,6 +165,15 @@ static struct stream {
 } stream[STREAMS_MAX];
 static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Who held them is not in the child: neither a thread nor its spawn that was under way. */
+void vos_system_forked(void)
+{
+	const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+
+	users_lock = unlocked;
+	streams_lock = unlocked;
+}
+
 static int parse_mode(const char *mode, bool *reads, bool *cloexec)
 {
 	bool r = false, w = false;

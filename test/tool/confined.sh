@@ -4,21 +4,8 @@
 # any other, and makes no call for which its filter would kill it. Usage: confined.sh BUILD
 set -eu
 
-build=$(realpath "${1:?usage: confined.sh BUILD}")
 top=$(cd "$(dirname "$0")/../.." && pwd)
-for f in "$build/preload/libvirtuos.so" "$build/svcd/svcd" "$build/test/tool/confined"; do
-	[ -x "$f" ] || [ -r "$f" ] || { echo "skip: $f is not built" && exit 77; }
-done
-[ "$(id -u)" = 0 ] || { echo "skip: needs root" && exit 77; }
-. "$top/test/lib.sh"
-. "$top/test/three-way.sh"
-trap finish EXIT
-trap 'exit 130' INT TERM
-modes="native local forwarded"
-preload=$build/preload/libvirtuos.so
-svcd=${SVCD:-$build/svcd/svcd}
-make_work
-three_way_setup
+. "$top/test/domains.sh" "${1:?usage: confined.sh BUILD}"
 
 bad=0
 echo abc >"$work/root/f"
