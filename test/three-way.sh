@@ -201,7 +201,9 @@ run_mode() { # MODE NAME USER TIMEOUT COMMAND...
 	[ "$user" = root ] ||
 		as=(setpriv --reuid=$uid --regid=$uid --clear-groups)
 	[ "$mode" = native ] ||
-		env=("LD_PRELOAD=$work/bin/libvirtuos.so" "VIRTUOS_CONFIG=$work/$mode.conf")
+		env=("LD_PRELOAD=${PRELOAD_FIRST:+$PRELOAD_FIRST:}$work/bin/libvirtuos.so"
+			"VIRTUOS_CONFIG=$work/$mode.conf"
+			${ASAN_OPTIONS:+"ASAN_OPTIONS=$ASAN_OPTIONS"})
 
 	clean_exec setsid nsenter --net="/proc/${netns_pid[$ns]}/ns/net" "${as[@]}" \
 		timeout -k 2 $((limit + evidence_s)) env -i PATH="$test_path" HOME="$local_dir" LC_ALL=C TZ=UTC \
