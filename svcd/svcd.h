@@ -510,6 +510,13 @@ enum follow { FOLLOW = 3, NOFOLLOW = 2, CREATE = 1, PARENT = 0 };
 /* 0, -errno, or VOS_REDIRECT (already written for the @which-th path of the call). */
 long walk(struct call *c, int which, int arg, enum follow follow, struct where *w);
 void walk_end(struct where *w);
+/* Hold the object that the path ends in, as @dir, with the name "". 0, -errno or WALK_SWAPPED. */
+long walk_pin(struct where *w);
+/* There is a symlink now where the walk has found none: to be walked again, so many times. */
+#define WALK_SWAPPED (-5000L)
+#define WALK_TRIES   40
+/* Does the path end in a slash behind a name? Then a kernel follows a symlink of that name. */
+bool walk_slash(const struct where *w);
 /* /proc/self/fd from before --root: an object as a path, "N", that the kernel follows to it. */
 extern int proc_fds;
 const char *fd_name(char buf[16], int fd);

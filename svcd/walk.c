@@ -5,6 +5,9 @@
  * name space, so it is never asked to: paths without symlinks and ".." go to it as they are
  * (RESOLVE_NO_SYMLINKS tells), all others are walked here, component by component, and where one
  * leaves the domain the answer is a redirect that says where it goes on.
+ *
+ * Somebody may put a symlink where the walk has found none, at the end of the path. So the call that
+ * comes after the walk is one that follows none, and when it meets one the walk begins again.
  */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
@@ -283,6 +286,23 @@ long walk(struct call *c, int which, int arg, enum follow follow, struct where *
 		start(c, which, w);
 	}
 	return walk_slow(c, which, follow, w);
+}
+
+bool walk_slash(const struct where *w)
+{
+	return w->name[strcspn(w->name, "/")];
+}
+
+long walk_pin(struct where *w)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+	long fd = syscall(SYS_openat2, w->dir, w->name, &how, sizeof(how));
+
+	if (fd < 0)
+		return errno == ELOOP ? WALK_SWAPPED : -errno;
+	take_dir(w, (int)fd);
+	w->name = "";
+	return 0;
 }
 
 void walk_end(struct where *w)

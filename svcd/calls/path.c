@@ -82,25 +82,107 @@ static long empty_flag(const struct call *c)
 	}
 }
 
-static long kernel_call(struct call *c, const int at[2], const struct where w[2], int npaths)
+/* The calls that follow a symlink unless a flag says otherwise: where that is; -1. */
+static int flag_arg(uint16_t op)
 {
+	switch (op) {
+	case VOS_OP_newfstatat:
+	case VOS_OP_faccessat2:
+	case VOS_OP_utimensat:
+		return 3;
+	case VOS_OP_statx:
+		return 2;
+	case VOS_OP_fchownat:
+		return 4;
+	default:
+		return -1;
+	}
+}
+
+/*
+ * Have the kernel follow no symlink that has come since the walk: by a flag, or by holding the object.
+ * The calls that make, remove or rename follow none, but for a slash.
+ */
+static long follow_no_more(struct call *c, long a[6], struct where *w, enum follow follow)
+{
+	int flags = flag_arg(c->op);
+
+	if (!follow || !*w->name || !strcmp(w->name, "."))
+		return 0;
+	if (follow == NOFOLLOW && !walk_slash(w))
+		return 0;
+	if (c->op == VOS_OP_linkat)
+		a[4] &= ~(long)AT_SYMLINK_FOLLOW;
+	if (flags >= 0 && !walk_slash(w)) {
+		a[flags] |= AT_SYMLINK_NOFOLLOW;
+		return 0;
+	}
+	return c->op == VOS_OP_linkat && !walk_slash(w) ? 0 : walk_pin(w);
+}
+
+/* What is asked of an object itself is not asked of the link to it in /proc. */
+static long through_link(uint16_t op, long nr, long a[6])
+{
+	int flags = flag_arg(op);
+
+	if (flags >= 0)
+		a[flags] &= ~(long)AT_SYMLINK_NOFOLLOW;
+	switch (op) {
+	case VOS_OP_linkat:
+		a[4] |= AT_SYMLINK_FOLLOW;
+		return nr;
+	case VOS_OP_lsetxattr:
+		return SYS_setxattr;
+	case VOS_OP_lgetxattr:
+		return SYS_getxattr;
+	case VOS_OP_llistxattr:
+		return SYS_listxattr;
+	case VOS_OP_lremovexattr:
+		return SYS_removexattr;
+	default:
+		return nr;
+	}
+}
+
+/* Has a call that follows a symlink been answered about one? */
+static bool met_link(const struct call *c, const long a[6], enum follow follow)
+{
+	const struct statx *x = (const struct statx *)a[4];
+	const struct stat *st = (const struct stat *)a[2];
+
+	if (follow != FOLLOW)
+		return false;
+	return (c->op == VOS_OP_newfstatat && st && S_ISLNK(st->st_mode)) ||
+	       (c->op == VOS_OP_statx && x && S_ISLNK(x->stx_mode));
+}
+
+static long kernel_call(struct call *c, const int at[2], struct where w[2], int npaths)
+{
+	enum follow follow = follows(c, 0);
+	bool named = *w[0].name;
+	long nr = c->desc->nr;
 	char number[16];
 	long a[6];
 	long r;
 
 	memcpy(a, c->a, sizeof(a));
 	for (int i = 0; i < npaths; i++) {
+		r = follow_no_more(c, a, &w[i], follows(c, i));
+		if (r)
+			return r;
 		a[at[i]] = w[i].dir;
 		a[at[i] + 1] = (long)w[i].name;
 	}
+	if (c->op == VOS_OP_readlinkat && named && !*w[0].name) /* a slash: a directory */
+		return -EINVAL;
 	if (c->op == VOS_OP_linkat) /* is for those who have opened it */
 		a[4] &= ~(long)AT_EMPTY_PATH;
 	/* An object itself, where the kernel's call knows only paths: by way of /proc. */
-	if (!*w[0].name && c->op != VOS_OP_readlinkat && !(empty_flag(c) & AT_EMPTY_PATH)) {
+	if (!*w[0].name && c->op != VOS_OP_readlinkat &&
+	    (named || !(empty_flag(c) & AT_EMPTY_PATH))) {
 		a[at[0]] = proc_fds;
 		a[at[0] + 1] = (long)fd_name(number, w[0].dir);
-		if (c->op == VOS_OP_linkat)
-			a[4] |= AT_SYMLINK_FOLLOW;
+		nr = through_link(c->op, nr, a);
 	}
 	if (has_no_dir(c->op)) {
 		if (fchdir((int)a[0]))
@@ -115,11 +197,13 @@ static long kernel_call(struct call *c, const int at[2], const struct where w[2]
 			return r;
 		a[3] |= AT_EACCESS;
 	}
-	r = syscall(c->desc->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	return r < 0 ? -errno : r;
+	r = syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (r < 0)
+		return -errno;
+	return named && met_link(c, a, follow) ? WALK_SWAPPED : r;
 }
 
-long path_call(struct call *c)
+static long try_call(struct call *c)
 {
 	struct where w[2];
 	int at[2], n = 0;
@@ -137,6 +221,15 @@ long path_call(struct call *c)
 	for (int i = 0; i < n; i++)
 		walk_end(&w[i]);
 	return r;
+}
+
+long path_call(struct call *c)
+{
+	long r = WALK_SWAPPED;
+
+	for (int i = 0; i < WALK_TRIES && r == WALK_SWAPPED; i++)
+		r = try_call(c);
+	return r == WALK_SWAPPED ? -ELOOP : r;
 }
 
 /* --- open ----------------------------------------------------------------------------------- */
@@ -163,7 +256,7 @@ static bool dotdot_in(const char *p)
 	return strstr(p, "..") != NULL;
 }
 
-static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32_t *root)
+static long walk_and_open(struct call *c, uint64_t flags, uint64_t resolve, uint32_t *root)
 {
 	bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 	struct where w;
@@ -173,17 +266,21 @@ static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32
 
 	*root = w.root;
 	if (!r) {
-		struct open_how how = { .flags = flags | O_CLOEXEC | O_NOFOLLOW |
-						 (flags & O_PATH ? 0 : O_NOCTTY),
-					.mode = (uint64_t)c->a[3],
-					.resolve = resolve };
-
-		r = syscall(SYS_openat2, w.dir, w.name, &how, sizeof(how));
-		if (r < 0)
-			r = -errno;
+		r = try_open(w.dir, w.name, flags | O_NOFOLLOW, (uint64_t)c->a[3], resolve);
+		if (r == -ELOOP && (follow || walk_slash(&w)))
+			r = WALK_SWAPPED;
 	}
 	walk_end(&w);
 	return r;
+}
+
+static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32_t *root)
+{
+	long r = WALK_SWAPPED;
+
+	for (int i = 0; i < WALK_TRIES && r == WALK_SWAPPED; i++)
+		r = walk_and_open(c, flags, resolve, root);
+	return r == WALK_SWAPPED ? -ELOOP : r;
 }
 
 static long add_opened(struct call *c, int fd, uint64_t flags, uint32_t root)
@@ -244,18 +341,29 @@ long svcd_call_openat(struct call *c)
 
 /* --- directories of the client -------------------------------------------------------------- */
 
-static long open_dir(struct call *c, uint32_t *root)
+static long try_dir(struct call *c, uint32_t *root)
 {
 	struct where w;
-	long r;
+	long r = walk(c, 0, 0, FOLLOW, &w);
 
-	call_may_block(c);
-	r = walk(c, 0, 0, FOLLOW, &w);
 	*root = w.root;
 	if (!r) {
-		r = openat(w.dir, *w.name ? w.name : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		r = r < 0 ? -errno : r;
+		r = try_open(w.dir, *w.name ? w.name : ".", O_PATH | O_DIRECTORY, 0, 0);
+		r = r == -ELOOP ? WALK_SWAPPED : r;
 	}
+	walk_end(&w);
+	return r;
+}
+
+static long open_dir(struct call *c, uint32_t *root)
+{
+	long r = WALK_SWAPPED;
+
+	call_may_block(c);
+	for (int i = 0; i < WALK_TRIES && r == WALK_SWAPPED; i++)
+		r = try_dir(c, root);
+	if (r == WALK_SWAPPED)
+		return -ELOOP;
 	/* To be searched, not only to exist. */
 	if (r >= 0 && fchdir((int)r)) {
 		int err = -errno;
@@ -263,7 +371,6 @@ static long open_dir(struct call *c, uint32_t *root)
 		close((int)r);
 		r = err;
 	}
-	walk_end(&w);
 	return r;
 }
 
