@@ -44,20 +44,26 @@ static const char *own_proc(const char *path)
 	return q;
 }
 
+void vos_proc_name(long fd, char name[VOS_PROC_NAME])
+{
+	static const char dir[] = "/proc/self/fd/";
+	size_t n = sizeof(dir) - 1, k = 0;
+	char digits[24];
+
+	memcpy(name, dir, n);
+	for (unsigned long d = (unsigned long)(unsigned)fd; k == 0 || d; d /= 10)
+		digits[k++] = (char)('0' + d % 10);
+	while (k)
+		name[n++] = digits[--k];
+	name[n] = 0;
+}
+
 long vos_proc_link(long fd, char *buf, size_t size)
 {
-	char link[40] = "/proc/self/cwd", digits[24];
-	size_t n = sizeof("/proc/self/") - 1, k = 0;
+	char link[VOS_PROC_NAME] = "/proc/self/cwd";
 
-	if ((int)fd != AT_FDCWD) {
-		memcpy(link + n, "fd/", 3);
-		n += 3;
-		for (unsigned long d = (unsigned long)(unsigned)fd; k == 0 || d; d /= 10)
-			digits[k++] = (char)('0' + d % 10);
-		while (k)
-			link[n++] = digits[--k];
-		link[n] = 0;
-	}
+	if ((int)fd != AT_FDCWD)
+		vos_proc_name(fd, link);
 	return vos_raw4(SYS_readlinkat, AT_FDCWD, (long)link, (long)buf, (long)size);
 }
 

@@ -8,6 +8,9 @@
 long vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how) HIDDEN;
 /* readlink of such a name: true if it is one, *@result is the answer. */
 bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, long *result) HIDDEN;
+/* "/proc/self/fd/@fd" */
+#define VOS_PROC_NAME 40
+void vos_proc_name(long fd, char name[VOS_PROC_NAME]) HIDDEN;
 /* What the kernel's link for local @fd, or for AT_FDCWD, says: its length, -errno. */
 long vos_proc_link(long fd, char *buf, size_t size) HIDDEN;
 /*

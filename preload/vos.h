@@ -306,6 +306,8 @@ extern _Atomic int vos_cwd_domain HIDDEN;
 extern int vos_cwd_prefix HIDDEN;
 /* The kernel's working directory is a new one: is it a name? */
 void vos_cwd_look(void) HIDDEN;
+/* Is @path, with the symlinks in it, a name of the working directory? */
+bool vos_cwd_is(const char *path) HIDDEN;
 /* Go where the name says. */
 long vos_cwd_enter(void) HIDDEN;
 /* Before a path that starts in the working directory: vos_cwd_domain is where that is. 0 or -errno. */

@@ -9,6 +9,7 @@
 #undef _TIME_BITS
 #undef _FORTIFY_SOURCE
 #define _GNU_SOURCE
+#include "preload/proc.h"
 #include "preload/wrap.h"
 
 #include <fcntl.h>
@@ -232,24 +233,44 @@ EXPORT int lutimes(const char *path, const struct timeval tv[2])
 	return (int)vos_result(CALL(utimensat, AT_FDCWD, path, tv ? t : NULL, AT_SYMLINK_NOFOLLOW));
 }
 
-EXPORT int fchmodat(int dirfd, const char *path, mode_t mode, int flags)
+/*
+ * A symlink is refused. The kernel's call would follow it, so the object is held first, as libc does:
+ * whatever its name is by then, nothing else is changed.
+ */
+static long chmod_itself(int dirfd, const char *path, mode_t mode)
 {
+	char name[VOS_PROC_NAME];
 	struct stat st;
+	long fd = CALL(openat, dirfd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
 	long r;
 
+	if (fd < 0)
+		return fd;
+	r = CALL(fstat, fd, &st);
+	if (!r && S_ISLNK(st.st_mode))
+		r = -EOPNOTSUPP;
+	if (!r) {
+		vos_proc_name(fd, name);
+		r = CALL(chmod, name, mode);
+		if (r == -ENOENT) /* no /proc */
+			r = -EOPNOTSUPP;
+	}
+	CALL(close, fd);
+	return r;
+}
+
+EXPORT int fchmodat(int dirfd, const char *path, mode_t mode, int flags)
+{
 	if (flags & ~AT_SYMLINK_NOFOLLOW)
 		return (int)vos_result(-EINVAL);
-	if (flags) { /* the kernel's call has no flags; libc refuses symlinks and changes the rest
-		      */
-		r = CALL(newfstatat, dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
-		if (!r && S_ISLNK(st.st_mode))
-			r = -EOPNOTSUPP;
-		if (r)
-			return (int)vos_result(r);
-	}
-	return (int)vos_result(CALL(fchmodat, dirfd, path, mode));
+	return (int)vos_result(flags ? chmod_itself(dirfd, path, mode)
+				     : CALL(fchmodat, dirfd, path, mode));
 }
-VOS_FN(int, lchmod, (const char *path, mode_t mode), fchmodat, AT_FDCWD, path, mode)
+
+EXPORT int lchmod(const char *path, mode_t mode)
+{
+	return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
+}
 
 static void to_statvfs(struct statvfs *v, const struct statfs *s)
 {
@@ -345,7 +366,13 @@ EXPORT char *__getcwd_chk(char *buf, size_t size, size_t room)
 
 EXPORT char *get_current_dir_name(void)
 {
-	return getcwd(NULL, 0);
+	const char *pwd = getenv("PWD");
+	char *copy;
+
+	if (!pwd || !vos_cwd_is(pwd))
+		return getcwd(NULL, 0);
+	copy = malloc(strlen(pwd) + 1);
+	return copy ? strcpy(copy, pwd) : NULL;
 }
 
 EXPORT char *getwd(char *buf)

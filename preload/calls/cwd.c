@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 _Atomic int vos_cwd_domain = VOS_CWD_LOCAL;
@@ -147,6 +148,26 @@ long vos_sys_getcwd(long buf, long size, long a2, long a3, long a4, long a5)
 	r = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain),
 			vos_cwd_prefix, (char *)buf, (size_t)size);
 	return r < 0 ? r : r + 1;
+}
+
+/* Where a path leads, and what is there: numbers of files are those of one domain. */
+static bool find(const char *path, int *dom, struct stat *st)
+{
+	struct vos_route r;
+
+	if (vos_route(&r, AT_FDCWD, path, 0) || vos_settle(&r, 0))
+		return false;
+	*dom = r.dom;
+	return !vos_sys_newfstatat(AT_FDCWD, (long)path, (long)st, 0, 0, 0);
+}
+
+bool vos_cwd_is(const char *path)
+{
+	struct stat here, there;
+	int dom_here, dom_there;
+
+	return find(".", &dom_here, &here) && find(path, &dom_there, &there) &&
+	       dom_here == dom_there && here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
 /* The programs' root is the kernel's; a root inside a domain is refused clearly. */

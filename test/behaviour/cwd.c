@@ -130,6 +130,50 @@ static void sizes(void)
 	free(p);
 }
 
+/* get_current_dir_name() keeps the symlinks by which one has come, if PWD names them. */
+static void logical(const char *label)
+{
+	char *p = get_current_dir_name();
+	size_t n = strlen(P(""));
+
+	if (!p)
+		printf("%s: %s\n", label, t_errname(errno));
+	else
+		printf("%s: %s\n", label, !strncmp(p, P(""), n) ? p + n : p);
+	free(p);
+}
+
+static void with_links(void)
+{
+	char *p;
+
+	MUST(chdir(P("link")) == 0);
+	logical("no PWD");
+	setenv("PWD", P("link"), 1);
+	logical("by a link");
+	setenv("PWD", P("d"), 1);
+	logical("PWD is elsewhere");
+	setenv("PWD", P("none"), 1);
+	logical("PWD does not exist");
+	setenv("PWD", "../e", 1);
+	logical("PWD is relative");
+	setenv("PWD", "", 1);
+	logical("PWD is empty");
+	MUST(symlink(P("d"), L("here")) == 0);
+	MUST(chdir(L("here/e")) == 0);
+	setenv("PWD", L("here/e"), 1);
+	p = get_current_dir_name();
+	CHECK(p && !strcmp(p, L("here/e")));
+	free(p);
+	MUST(symlink("d", L("link")) == 0);
+	MUST(chdir(L("link")) == 0);
+	setenv("PWD", L("link"), 1);
+	p = get_current_dir_name();
+	CHECK(p && !strcmp(p, L("link")));
+	free(p);
+	unsetenv("PWD");
+}
+
 int main(void)
 {
 	pthread_t t;
@@ -145,6 +189,8 @@ int main(void)
 	changes();
 	child();
 	sizes();
+	with_links();
+	MUST(chdir(P("d")) == 0);
 	MUST(pthread_create(&t, NULL, thread, NULL) == 0);
 	pthread_join(t, NULL);
 	where("shared by threads");
