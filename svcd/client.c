@@ -55,7 +55,7 @@ static void client_free(struct client *cl)
 {
 	for (uint32_t i = 0; cl->lane && i < cl->nlanes; i++)
 		if (cl->lane[i].sent_fd >= 0)
-			close(cl->lane[i].sent_fd);
+			discard(cl->lane[i].sent_fd);
 	cl->transport->release(cl);
 	for (uint32_t i = 0; i < cl->nroots; i++)
 		close(cl->root[i].fd);

@@ -566,6 +566,13 @@ void locks_exec_closes(struct lock_owner *, struct ofd *);
 void locks_image(struct lock_owner *, const struct client *now);
 void locks_image_gone(struct lock_owner *, const struct client *);
 
+/* --- descriptors that programs have handed over (discard.c) ---------------------------------- */
+
+/* Close one some time soon, by a thread that may wait; a connection of ours with all that is in it.
+ */
+void discard(int fd);
+void discard_connection(int fd);
+
 /* --- chores --------------------------------------------------------------------------------- */
 
 void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -61,7 +61,7 @@ void token_file(struct lane *l, uint32_t key, int fd)
 	l->sent_key = key;
 	pthread_mutex_unlock(&lock);
 	if (old >= 0)
-		close(old);
+		discard(old);
 }
 
 static int take_file(struct lane *l, uint32_t key)
@@ -87,7 +87,7 @@ static int open_mark(int fd)
 		return -1;
 	if (fcntl(fd, F_GET_SEALS) >= 0)
 		mark = openat(proc_fds, fd_name(number, fd), O_RDONLY | O_CLOEXEC);
-	close(fd);
+	discard(fd);
 	return mark;
 }
 
@@ -206,7 +206,7 @@ long token_make(struct call *c, struct ofd *o, uint32_t key, uint64_t id[2])
 			close(mark);
 		return -ENOMEM;
 	}
-	t->uid = c->client->ident->uid;
+	t->uid = ident_uid(); /* of the thread: the client's may be changing */
 	n = count_of(t->uid);
 	memcpy(id, t->id, sizeof(t->id));
 	pthread_mutex_lock(&lock);

@@ -27,6 +27,20 @@
 
 /* --- what comes on a connection ------------------------------------------------------------- */
 
+/*
+ * Only what never makes us wait: others wait for whoever has the socket locked, even if they are
+ * asked not to.
+ */
+static bool is_unix_stream(int fd)
+{
+	int family = 0, type = 0;
+	socklen_t n = sizeof(int);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n) &&
+	       !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) && family == AF_UNIX &&
+	       type == SOCK_STREAM;
+}
+
 static void take_wake_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
 {
 	struct lane *l = m->lane < cl->nlanes ? &cl->lane[m->lane] : NULL;
@@ -34,13 +48,14 @@ static void take_wake_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
 	int none = -1;
 
 	/* Once: whoever completes a call may be using it. */
-	if (l && atomic_compare_exchange_strong(&l->wake_fd, &none, fd)) {
+	if (l && is_unix_stream(fd) && atomic_compare_exchange_strong(&l->wake_fd, &none, fd)) {
 		/* The first call to be waited for with it may have been completed before. */
 		send(fd, &one, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		return;
 	}
-	close(fd);
-	client_break(cl, "wake descriptor for a lane that does not exist, or has one");
+	discard(fd);
+	client_break(cl,
+		     "wake descriptor that is none, or for a lane that does not exist or has one");
 }
 
 static void take_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
@@ -56,7 +71,7 @@ static void take_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
 		}
 		/* fall through */
 	default:
-		close(fd);
+		discard(fd);
 	}
 }
 
@@ -71,7 +86,7 @@ static void take_fds(struct client *cl, const struct vos_bell_fd *m, ssize_t n, 
 			if (i == 0 && n == sizeof(*m))
 				take_fd(cl, m, fd[i]);
 			else
-				close(fd[i]);
+				discard(fd[i]);
 		}
 	}
 }
@@ -99,14 +114,17 @@ static bool read_message(struct client *cl, bool *hung_up)
 	return n > 0;
 }
 
+/* All that a queue can hold, and not what comes meanwhile: the rest is reported again. */
+#define MESSAGES_MAX 1024
+
 static unsigned unix_heed(struct client *cl)
 {
 	bool hung_up = false;
-	unsigned came = 0;
+	unsigned n = 0;
 
-	while (read_message(cl, &hung_up))
-		came = HEED_CAME;
-	return came | (hung_up ? HEED_HUNG_UP : 0);
+	while (n < MESSAGES_MAX && read_message(cl, &hung_up))
+		n++;
+	return (n ? HEED_CAME : 0) | (hung_up ? HEED_HUNG_UP : 0);
 }
 
 static void unix_wake(struct lane *l, struct vos_entry *e, uint32_t how)
@@ -140,13 +158,13 @@ static void unix_release(struct client *cl)
 {
 	for (uint32_t i = 0; cl->lane && i < cl->nlanes; i++)
 		if (cl->lane[i].wake_fd >= 0)
-			close(cl->lane[i].wake_fd);
+			discard(cl->lane[i].wake_fd);
 	if (cl->service)
 		guard_unmap(cl->service, VOS_SERVICE_SIZE(cl->nlanes, cl->pool));
 	if (cl->program)
 		munmap(cl->program, VOS_PROGRAM_SIZE(cl->nlanes, cl->pool));
 	if (cl->conn >= 0)
-		close(cl->conn);
+		discard_connection(cl->conn);
 }
 
 /* --- attach --------------------------------------------------------------------------------- */
@@ -176,6 +194,10 @@ static int map_memory(struct client *cl, int fd, const char **why)
 	size_t psize;
 	int r;
 
+	/* Before it is read: reading what is something else may take for ever. */
+	*why = "memory is not a sealed memfd of the right size";
+	if (fcntl(fd, F_GET_SEALS) < 0)
+		return -EINVAL;
 	*why = "cannot read the memory";
 	if (pread(fd, &h, 16, 0) != 16)
 		return -EINVAL;
@@ -225,7 +247,7 @@ static int receive_hello(int sock, struct vos_hello *h, int *memory)
 
 		*memory = fd[0];
 		for (size_t i = 1; i < (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++)
-			close(fd[i]);
+			discard(fd[i]);
 	}
 	if (n < 8 || h->magic != VOS_MAGIC)
 		return -EPROTO;
@@ -239,7 +261,7 @@ static void answer(int sock, const struct client *cl, int error, const char *why
 	struct vos_welcome w;
 
 	client_welcome(&w, cl, error, why);
-	send(sock, &w, sizeof(w), MSG_NOSIGNAL);
+	send(sock, &w, sizeof(w), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 struct new_ident {
@@ -257,7 +279,7 @@ static void swap_ident(struct engine *e, void *arg)
 	ident_put(m->cl->ident);
 	m->cl->ident = m->id;
 	answer(m->sock, m->cl, 0, "");
-	close(m->sock);
+	discard_connection(m->sock);
 	client_put(m->cl);
 	free(m);
 }
@@ -317,7 +339,7 @@ static void new_client(int sock, const struct vos_hello *h, int memory, struct i
 
 	if (!cl) {
 		refuse(sock, pid, r, why);
-		close(sock);
+		discard_connection(sock);
 		return;
 	}
 	cl->conn = sock;
@@ -366,10 +388,10 @@ static void hello(int sock)
 out:
 	if (r) {
 		refuse(sock, pid, r, why);
-		close(sock);
+		discard_connection(sock);
 	}
 	if (memory >= 0)
-		close(memory);
+		discard(memory);
 	ident_put(id);
 }
 
@@ -382,6 +404,7 @@ struct listener {
 	bool late; /* has been hung up on */
 };
 
+#define ACCEPT_MAX 64  /* at a time; then those that have spoken have their turn */
 #define SILENT_MAX 256 /* connections that have not said what they want */
 
 /* Sockets, and such connections. */
@@ -417,13 +440,16 @@ static void has_spoken(struct watcher *w)
 
 static void turn_away(int listener)
 {
-	int fd;
+	int fd, tries = 0;
 
-	close(spare);
+	if (spare >= 0)
+		close(spare);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
-		close(fd);
-	spare = fcntl(listener, F_DUPFD_CLOEXEC, 3);
+		discard_connection(fd);
+	/* Its place may not be free yet. */
+	while ((spare = fcntl(listener, F_DUPFD_CLOEXEC, 3)) < 0 && ++tries < 10)
+		usleep(1000);
 	log_line(4, "out of descriptors, a program was turned away");
 }
 
@@ -446,14 +472,17 @@ static void hang_up_oldest(void)
 static void accept_all(struct watcher *w)
 {
 	struct listener *l = (struct listener *)w;
-	int fd;
+	int fd = 0;
 
-	while ((fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+	for (int n = 0; n < ACCEPT_MAX; n++) {
+		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			break;
 		if (silent >= SILENT_MAX)
 			hang_up_oldest();
 		silent += watch(has_spoken, fd);
 	}
-	if (errno == EMFILE || errno == ENFILE)
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
 		turn_away(l->fd);
 }
 

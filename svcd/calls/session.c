@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 long svcd_call_nop(struct call *c)
@@ -25,8 +27,11 @@ long svcd_call_root(struct call *c)
 {
 	struct client *cl = c->client;
 	struct root *r = &cl->root[cl->nroots];
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+				.resolve = RESOLVE_NO_MAGICLINKS };
 	char path[VOS_PATH_MAX];
 	struct stat st;
+	long fd;
 
 	if (cl->nroots == SVCD_ROOTS_MAX)
 		return -ENOSPC;
@@ -34,9 +39,11 @@ long svcd_call_root(struct call *c)
 		return -ENAMETOOLONG;
 	if (path[0] != '/')
 		return -EINVAL;
-	r->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (r->fd < 0)
+	/* Not by way of what /proc says that we have open. */
+	fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	if (fd < 0)
 		return -errno;
+	r->fd = (int)fd;
 	if (fstat(r->fd, &st)) {
 		close(r->fd);
 		return -EIO;

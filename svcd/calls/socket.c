@@ -188,16 +188,22 @@ static long receive(struct call *c, struct msghdr *msg, char *data, size_t room)
 	bool all = flags & MSG_WAITALL && svcd_is_stream(c->ofd[0]), peek = flags & MSG_PEEK;
 	bool dontwait = flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB);
 	size_t control = msg->msg_controllen;
+	socklen_t name = msg->msg_namelen;
 
 	for (;;) {
 		size_t at = peek ? 0 : c->done;
 		long r;
 
 		*msg->msg_iov = (struct iovec){ data + at, room - at };
+		msg->msg_namelen = name;
 		msg->msg_controllen = control;
 		r = recvmsg(c->ofd[0]->fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		if (r < 0) {
 			r = errno == EAGAIN ? park_socket(c, EPOLLIN, 0, dontwait) : -errno;
+			/* The kernel has written neither: what is there is ours. */
+			msg->msg_namelen = 0;
+			msg->msg_controllen = 0;
+			msg->msg_flags = 0;
 			return so_far(c, r);
 		}
 		c->done = at + (size_t)r;

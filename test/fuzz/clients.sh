@@ -17,7 +17,7 @@ sanitize=${SANITIZE:-address,undefined} with_hostile=${HOSTILE:-yes} longest=${L
 
 nobody=65534 daemon=1
 if [ "${FUZZ_INSIDE:-}" != yes ]; then
-	fuzz_build "$build" svcd:executable svcd_honest svcd_hostile
+	fuzz_build "$build" svcd:executable svcd_honest svcd_hostile svcd_selfish
 	FUZZ_INSIDE=yes exec unshare --net --mount --propagation private \
 		bash "$0" "$build" "$seconds" "$seed"
 fi
@@ -125,6 +125,15 @@ hostile() { # NUMBER SECONDS KIND
 	return $rc
 }
 
+# What breaks no rule, but must not be at the expense of others.
+selfish() { # KIND...
+	local kind
+	for kind; do
+		"$build/test/fuzz/svcd_selfish" "$work/sock" $nobody "$kind" >"$work/selfish" 2>&1 &&
+			pass "selfish: $kind" || fail "selfish: $kind" "$(tail -n 3 "$work/selfish")"
+	done
+}
+
 honest_pair() { # SECONDS
 	honest "$1" &
 	(honest "$1") && wait $!
@@ -182,6 +191,7 @@ echo "seed $seed, $seconds s, $sanitize"
 pass "an honest client alone: $(cat "$work/honest")"
 settle_before
 if [ $with_hostile = yes ]; then
+	selfish leftovers lingering-hello lingering-rest lingering-bells other-wake-fd
 	beside_honest "all limits" hostile 1 120 table
 	beside_honest "scribblers" hostile 2 $((seconds / 4 + 1)) scribble
 	beside_honest "flippers" hostile 2 $((seconds / 4 + 1)) flip
