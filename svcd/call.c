@@ -350,8 +350,20 @@ static bool gets_stuck(const struct call *c)
 		return false;
 	if (now_ns() - cl->stuck_at > STUCK_NS)
 		cl->stuck = 0;
-	return c->desc->run == VOS_RUN_BLOCK || c->desc->run == VOS_RUN_PATH ||
-	       c->op == VOS_OP_openat;
+	switch (c->op) {
+	case VOS_OP_read:
+	case VOS_OP_write:
+		return ofd_kind(c->ofd[0]) == OFD_FILE;
+	case VOS_OP_openat:
+	case VOS_OP_copy:
+	case VOS_OP_sendfile:
+	case VOS_OP_ioctl:
+	case VOS_OP_fcntl_lock:
+	case VOS_OP_getcwd:
+		return true;
+	default:
+		return c->desc->run == VOS_RUN_BLOCK || c->desc->run == VOS_RUN_PATH;
+	}
 }
 
 /* Run by the driver. It may come back without its engine: then driving is NULL. */
@@ -473,6 +485,7 @@ static void call_free(struct call *c)
 	c->in_pool = c->timed_out = c->cancelled = c->held = c->adopted = false;
 	c->nbases = c->nsmall = 0;
 	c->opened = -1;
+	c->closing = NULL;
 	c->state = CALL_RUNNING;
 	c->ofd[0] = c->ofd[1] = NULL;
 	c->watch = c->own_watch = NULL;
@@ -543,6 +556,7 @@ static void release(struct call *c)
 {
 	if (c->opened >= 0)
 		close(c->opened);
+	ofd_put(c->closing); /* nobody has come to it */
 	if (c->own_watch) {
 		int fd = c->own_watch->fd;
 

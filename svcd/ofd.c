@@ -25,6 +25,21 @@
 #define USERS 64
 static _Atomic int users[USERS];
 
+int user_charge(uid_t uid, int n)
+{
+	int counter = (int)(uid % USERS);
+
+	if (atomic_fetch_add_explicit(&users[counter], n, memory_order_relaxed) + n <= opt.user_fds)
+		return counter;
+	user_release(counter, n);
+	return -ENFILE;
+}
+
+void user_release(int counter, int n)
+{
+	atomic_fetch_sub_explicit(&users[counter], n, memory_order_relaxed);
+}
+
 static struct ofd *make(int fd, enum ofd_kind kind, struct description *desc)
 {
 	uint8_t user = (uint8_t)(ident_uid() % USERS);

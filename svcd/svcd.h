@@ -11,6 +11,7 @@
  *   pool	threads that run calls which block; they touch the call they were given, nothing else
  *   watchdog	looks whether a driver is stuck in a call and then lets a new thread drive (turn.c)
  *   reaper	waits for the processes that tickets are bound to (ticket.c)
+ *   discard	closes what programs have handed over, which may block (discard.c)
  *
  * A call that has left the driver (pool, or a driver that lost its engine) is completed by the
  * thread that has it; its client and open descriptions are kept alive by references.
@@ -161,6 +162,7 @@ struct description {
 	_Atomic int refs;
 	_Atomic bool nonblock; /* the program's O_NONBLOCK; sockets and pipes here always have it */
 	_Atomic int flags;     /* O_DIRECT and O_APPEND, of a file; see aio.c */
+	_Atomic bool lingers;  /* SO_LINGER: its last close() may wait */
 	_Atomic int64_t timeout[2]; /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	_Atomic bool sent;	    /* there has been a token for it; token.c */
 	struct list tokens;	    /* under the lock of tokens */
@@ -187,6 +189,9 @@ struct ofd *ofd_dup(struct ofd *o, int fd);
 struct ofd *ofd_get(struct ofd *);
 void ofd_put(struct ofd *);
 void ofd_close(struct ofd *); /* likewise, and waits as close() does */
+/* Those of a user are so many more (or fewer), without an ofd: its counter, or -ENFILE. */
+int user_charge(uid_t uid, int n);
+void user_release(int counter, int n);
 enum ofd_kind ofd_kind(struct ofd *);
 
 struct client;
@@ -337,6 +342,7 @@ struct call {
 	struct list timer;
 	uint64_t done; /* bytes transferred before it parked */
 	int step;
+	struct ofd *closing; /* close: what has been taken out of the table and waits for its end */
 	int opened; /* chdir: what has been opened, and not yet become the working directory; or -1 */
 	uint32_t opened_root;
 	/* in flight */
@@ -559,6 +565,7 @@ void locks_leave(struct lock_owner *); /* locks go with the last who leaves ... 
 void locks_free(struct lock_owner *);  /* ... calls that use them may still come back */
 /* It closed a descriptor of this file: its locks there are gone. */
 void locks_closed(struct lock_owner *, struct ofd *);
+bool locks_any(const struct lock_owner *);
 /* An exec is coming (true: there are locks), which will close these; it has happened, or may have:
  * there is a new image, the old one has left. */
 bool locks_exec_begin(struct lock_owner *);

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define UNBOUND_NS    10000000000ull /* a ticket that nobody was named for lasts so long */
+#define ITEMS_COST    16	     /* as much memory as a descriptor takes elsewhere */
 #define REAPER_STACK  (128 << 10)
 #define REAPER_EVENTS 16
 
@@ -44,6 +45,7 @@ struct ticket {
 	uint32_t cwd_root, nroots;
 	struct root root[SVCD_ROOTS_MAX];
 	struct lock_owner *locks; /* of the process itself, for its next image */
+	int user, cost;		  /* whose descriptors it counts among, and as how many */
 	uint32_t n;
 	struct item item[];
 };
@@ -69,6 +71,8 @@ static void ticket_free(struct ticket *t)
 		close(t->cwd);
 	if (t->pidfd >= 0)
 		close(t->pidfd);
+	if (t->user >= 0)
+		user_release(t->user, t->cost);
 	if (t->locks) {
 		locks_leave(t->locks);
 		locks_free(t->locks);
@@ -166,9 +170,12 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, ui
 		return -ENOMEM;
 	if (own)
 		t->locks = locks_get(cl->locks);
-	t->pidfd = -1;
+	t->pidfd = t->cwd = -1;
 	t->since = now_ns();
-	r = copy_roots(t, cl);
+	/* Those that it has itself, and what its list takes. */
+	t->cost = 2 + (int)cl->nroots + (int)(t->n / ITEMS_COST);
+	t->user = user_charge(ident_uid(), t->cost);
+	r = t->user < 0 ? t->user : copy_roots(t, cl);
 	if (!r)
 		r = random_id(t->id);
 	if (r) {

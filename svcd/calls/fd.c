@@ -13,16 +13,31 @@
 
 long svcd_call_close(struct call *c)
 {
-	struct ofd *o = handle_remove(c->client, c->raw[0]);
+	struct ofd *o = c->closing;
 
+	if (o) { /* the pool's */
+		c->closing = NULL;
+		ofd_close(o);
+		return 0;
+	}
+	o = handle_remove(c->client, c->raw[0]);
 	if (!o)
 		return -EBADF;
-	locks_closed(c->client->locks, o);
 	/* It goes before the answer, and while we may be replaced: the call must not hold it. */
 	c->ofd[0] = NULL;
-	if (atomic_load(&o->refs) == 1)
+	if (locks_any(c->client->locks)) {
+		call_may_block(c); /* somebody may have the lock of locks for long */
+		locks_closed(c->client->locks, o);
+	}
+	if (atomic_load(&o->refs) != 1) {
+		ofd_put(o);
+	} else if (atomic_load(&o->desc->lingers)) {
+		c->closing = o;
+		return CALL_POOL;
+	} else {
 		call_may_block(c);
-	ofd_close(o);
+		ofd_close(o);
+	}
 	return 0;
 }
 

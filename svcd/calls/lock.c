@@ -134,6 +134,12 @@ static void unlink_file(struct lock_file *f)
 	put(f);
 }
 
+/* By the driver, without the lock: a lock that is only being made is not meant. */
+bool locks_any(const struct lock_owner *o)
+{
+	return !list_empty(&o->files);
+}
+
 void locks_closed(struct lock_owner *o, struct ofd *ofd)
 {
 	struct lock_file *f;

@@ -73,6 +73,8 @@ static long read_file(struct call *c)
 	long r;
 
 	if (!c->in_pool && !o->no_nowait && (flags || !warm(o))) {
+		if (off < 0) /* another call may have the position */
+			call_may_block(c);
 		r = preadv2_raw(o->fd, p, len, off, flags | RWF_NOWAIT);
 		was_cached(o, r == (long)len);
 		if (r == (long)len || r == 0 || flags & RWF_NOWAIT)

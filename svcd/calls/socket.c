@@ -25,6 +25,8 @@ static long add_socket(struct call *c, int fd, bool nonblock)
 	if (c->ofd[0]) /* accepted: the kernel's socket inherits its timeouts, so does ours */
 		for (int i = 0; i < 2; i++)
 			o->desc->timeout[i] = c->ofd[0]->desc->timeout[i];
+	if (c->ofd[0])
+		atomic_store(&o->desc->lingers, atomic_load(&c->ofd[0]->desc->lingers));
 	return handle_add(c->client, o, VOS_ROOT_NONE);
 }
 
@@ -294,6 +296,16 @@ static void note_timeout(struct ofd *o, int name, const void *value, socklen_t n
 	o->desc->timeout[name == SO_SNDTIMEO] = ns;
 }
 
+static void note_linger(struct ofd *o, int name, const void *value, socklen_t n)
+{
+	struct linger l;
+
+	if (name != SO_LINGER || n < sizeof(l))
+		return;
+	memcpy(&l, value, sizeof(l));
+	atomic_store(&o->desc->lingers, l.l_onoff && l.l_linger);
+}
+
 /* The value is the filter itself. */
 static long attach_filter(struct ofd *o, int name, void *value, socklen_t n)
 {
@@ -324,8 +336,10 @@ long svcd_call_setsockopt(struct call *c)
 		return attach_filter(c->ofd[0], name, value, n);
 	if (setsockopt(c->ofd[0]->fd, level, name, value, n))
 		return -errno;
-	if (level == SOL_SOCKET)
+	if (level == SOL_SOCKET) {
 		note_timeout(c->ofd[0], name, value, n);
+		note_linger(c->ofd[0], name, value, n);
+	}
 	return 0;
 }
 

@@ -191,7 +191,8 @@ echo "seed $seed, $seconds s, $sanitize"
 pass "an honest client alone: $(cat "$work/honest")"
 settle_before
 if [ $with_hostile = yes ]; then
-	selfish leftovers lingering-hello lingering-rest lingering-bells other-wake-fd
+	selfish leftovers lingering-hello lingering-rest lingering-bells other-wake-fd \
+		lingerers tickets
 	beside_honest "all limits" hostile 1 120 table
 	beside_honest "scribblers" hostile 2 $((seconds / 4 + 1)) scribble
 	beside_honest "flippers" hostile 2 $((seconds / 4 + 1)) flip
