@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -401,6 +402,20 @@ static void try_wake_fd(int fd)
 	}
 }
 
+/* Only a Unix stream can be one. */
+static void refused_wake_fd(int fd)
+{
+	struct vos_bell_fd m = { VOS_TAG_WAKE, 0, 0, 0 };
+	struct pollfd p;
+
+	begin_session();
+	send_fds(session.c.bell, &m, sizeof(m), &fd, 1);
+	p = (struct pollfd){ session.c.bell, 0, 0 };
+	if (poll(&p, 1, HONEST_US / 1000) != 1 || !(p.revents & POLLHUP))
+		fail(VOS_OP_nop, "svcd takes a pipe to wake us by", 0);
+	broken++;
+}
+
 static void try_wake_fds(void)
 {
 	char data[4096] = { 0 };
@@ -416,8 +431,7 @@ static void try_wake_fds(void)
 		fail(VOS_OP_nop, "pipe", -errno);
 	while (write(pair[1], data, sizeof(data)) > 0)
 		;
-	fcntl(pair[1], F_SETFL, 0);
-	try_wake_fd(pair[1]);
+	refused_wake_fd(pair[1]);
 }
 
 void run_table(uint64_t seed)
