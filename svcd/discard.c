@@ -68,17 +68,20 @@ static bool drain_one(int fd)
 			    .msg_control = &control,
 			    .msg_controllen = sizeof(control) };
 
-	if (recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0)
+	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
 		return false;
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
 		int *p = (int *)CMSG_DATA(h);
 
 		if (h->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); n; n--)
-			discard(p[n - 1]);
+		for (size_t k = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); k; k--)
+			discard(p[k - 1]);
 	}
-	return true;
+	/* A message without a byte may have some, too; at the end there is neither. */
+	return n > 0 || m.msg_controllen;
 }
 
 static void dispose(struct item *i)
