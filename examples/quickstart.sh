@@ -446,7 +446,8 @@ placeholders() { # NAME
 	find "/proc/${pid[$1]}/fd" -lname '/memfd:virtuos-placeholder*' -printf '%f\n' | sort -n
 }
 
-# The library keeps descriptors of its own just below the limit of numbers: they are counted only.
+# The library keeps descriptors of its own just below the limit of numbers, or 16384: they are
+# counted only.
 descriptor_proof() {
 	local name limit
 	say fds "descriptors of the programs (/proc/PID/fd)"
@@ -454,7 +455,8 @@ descriptor_proof() {
 		limit=$(awk '/^Max open files/ { print $4 }' "/proc/${pid[$name]}/limits")
 		find "/proc/${pid[$name]}/fd" -mindepth 1 -printf '%f %l\n' | sort -n |
 			awk -v name="$name" -v limit="$limit" '
-				$1 >= limit - 32 { own++; next }
+				BEGIN { top = limit + 0 < 16384 ? limit + 0 : 16384 }
+				$1 >= top - 64 { own++; next }
 				$1 > 2 { printf "%-6s %3d -> %s %s\n", name, $1, $2, $3 }
 				END { printf "%-6s and %d of the library\n", name, own }' |
 			indent
