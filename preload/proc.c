@@ -175,34 +175,43 @@ long vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
 	return 1;
 }
 
-long vos_path_of(unsigned dom, uint64_t base, int prefix, char *buf, size_t size)
+/* What root @root of the channel of @base is here; where it is nothing, as the kernel says it. */
+static const char *top_of(unsigned dom, uint64_t base, uint32_t root)
 {
-	char below[VOS_PATH_MAX];
+	int p = vos_domain_prefix(dom, VOS_BASE_INC(base), root);
+	const char *top = p < 0 ? "" : vos_config.prefix[p].path;
+
+	if (!*top)
+		return "(unreachable)";
+	return strcmp(top, "/") ? top : "";
+}
+
+long vos_path_of(unsigned dom, uint64_t base, char *buf, size_t size)
+{
+	struct {
+		struct vos_where w;
+		char path[VOS_PATH_MAX];
+	} at;
+	const long head = sizeof(at.w);
 	const char *top = "";
 	size_t n, m;
 	long r = vos_forward(VOS_OP_getcwd, dom,
-			     (const uint64_t[6]){ base, (uint64_t)below, sizeof(below) }, NULL);
+			     (const uint64_t[6]){ base, (uint64_t)&at, sizeof(at) }, NULL);
 
 	if (r < 0)
 		return r == -ENOLINK ? -EIO : r;
-	if (r < 1 || r > (long)sizeof(below) || below[r - 1])
+	if (r <= head || r > (long)sizeof(at) || at.path[r - head - 1])
 		return -EPROTO;
-	if (prefix >= 0 && below[0] == '/' && strcmp(vos_config.prefix[prefix].path, "/"))
-		top = vos_config.prefix[prefix].path;
+	if (at.path[0] == '/')
+		top = top_of(dom, base, at.w.root);
 	n = strlen(top);
-	m = n && !strcmp(below, "/") ? 0 : strlen(below);
+	m = n && !strcmp(at.path, "/") ? 0 : strlen(at.path);
 	if (n + m + 1 > size)
 		return -ERANGE;
 	memcpy(buf, top, n);
-	memcpy(buf + n, below, m);
+	memcpy(buf + n, at.path, m);
 	buf[n + m] = 0;
 	return (long)(n + m);
-}
-
-/* Which prefix a handle's path lies in is not kept: that of its domain, if there is just one. */
-static int prefix_of(uint64_t word)
-{
-	return vos_domain_prefix(VOS_WORD_DOMAIN(word), VOS_WORD_INC(word), 0);
 }
 
 bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, long *result)
@@ -219,15 +228,15 @@ bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, lon
 		w = vos_fd(fd);
 	if (w && (VOS_WORD_KIND(w) == VOS_FD_FILE || VOS_WORD_KIND(w) == VOS_FD_SOCKET) &&
 	    vos_current(w)) {
-		*result = vos_path_of(VOS_WORD_DOMAIN(w), VOS_BASE_WORD(w) | VOS_BASE_SELF,
-				      prefix_of(w), name, sizeof(name));
+		*result = vos_path_of(VOS_WORD_DOMAIN(w), VOS_BASE_WORD(w) | VOS_BASE_SELF, name,
+				      sizeof(name));
 	} else {
 		p = vos_cwd_domain >= 0 ? own_proc(path) : NULL;
 		if (!p || strcmp(p, "cwd"))
 			return false;
 		*result = vos_path_of((unsigned)vos_cwd_domain,
-				      VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain), vos_cwd_prefix,
-				      name, sizeof(name));
+				      VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain), name,
+				      sizeof(name));
 	}
 	if (*result < 0)
 		return true;

@@ -14,9 +14,9 @@ void vos_proc_name(long fd, char name[VOS_PROC_NAME]) HIDDEN;
 /* What the kernel's link for local @fd, or for AT_FDCWD, says: its length, -errno. */
 long vos_proc_link(long fd, char *buf, size_t size) HIDDEN;
 /*
- * Path of what @base of @dom is, in the program's name space if it lies in @prefix: its length
- * without the NUL, -ERANGE, or what the service says.
+ * Path of what @base of @dom is, in the program's name space: its length without the NUL, -ERANGE,
+ * or what the service says.
  */
-long vos_path_of(unsigned dom, uint64_t base, int prefix, char *buf, size_t size) HIDDEN;
+long vos_path_of(unsigned dom, uint64_t base, char *buf, size_t size) HIDDEN;
 
 #endif

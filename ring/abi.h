@@ -90,6 +90,12 @@ struct vos_redirect {
 };
 #define VOS_ROOT_NONE 0xffffffffu
 
+/* What the op getcwd answers. */
+struct vos_where {
+	uint32_t root; /* that it lies below; VOS_ROOT_NONE: none, or nobody knows which */
+	char path[];   /* below that, with its NUL; or the kernel's name of what has no path */
+};
+
 /*
  * References in arguments.
  *

@@ -146,7 +146,7 @@ long vos_sys_getcwd(long buf, long size, long a2, long a3, long a4, long a5)
 	if (likely(vos_cwd_domain < 0))
 		return vos_raw2(SYS_getcwd, buf, size);
 	r = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain),
-			vos_cwd_prefix, (char *)buf, (size_t)size);
+			(char *)buf, (size_t)size);
 	return r < 0 ? r : r + 1;
 }
 

@@ -453,12 +453,13 @@ static long name_of(int fd, char *buf, size_t size)
 }
 
 /*
- * The path of an object below the root that it was found under, with a leading slash and its NUL;
- * or what the kernel calls a thing without a path ("socket:[1]").
+ * The root that an object was found under, and its path below that, with a leading slash; or what
+ * the kernel calls a thing without a path ("socket:[1]").
  */
 long svcd_call_getcwd(struct call *c)
 {
 	char at[VOS_PATH_MAX], top[VOS_PATH_MAX];
+	struct vos_where *to;
 	const char *tail = at;
 	uint32_t root = c->base_root[0];
 	int fd = c->base[0];
@@ -480,9 +481,13 @@ long svcd_call_getcwd(struct call *c)
 	/* A working directory that has been removed has no path. */
 	if (c->raw[0] & VOS_BASE_CWD && (at[0] != '/' || deleted(fd)))
 		return -ENOENT;
-	n = (long)strlen(tail) + 1;
+	if (root >= c->client->nroots)
+		root = VOS_ROOT_NONE;
+	n = (long)(sizeof(struct vos_where) + strlen(tail) + 1);
 	if (n > (long)c->len[1])
 		return -ERANGE;
-	memcpy((char *)c->a[1], tail, (size_t)n);
+	to = (struct vos_where *)c->a[1];
+	to->root = root;
+	memcpy(to->path, tail, strlen(tail) + 1);
 	return n;
 }

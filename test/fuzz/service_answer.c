@@ -102,6 +102,16 @@ static size_t fill_path(struct victim *v, uint8_t *p, size_t room)
 	return n;
 }
 
+static size_t fill_where(struct victim *v, uint8_t *p, size_t room)
+{
+	struct vos_where w = { .root = wild(v) ? (uint32_t)random_bits() : (uint32_t)below(4) };
+
+	if (room < sizeof(w))
+		return 0;
+	memcpy(p, &w, sizeof(w));
+	return sizeof(w) + fill_path(v, p + sizeof(w), room - sizeof(w));
+}
+
 static size_t fill_events(struct victim *v, uint8_t *p, size_t room)
 {
 	struct epoll_event *ev = (struct epoll_event *)p;
@@ -230,7 +240,7 @@ static int64_t fill(struct victim *v, uint16_t op, const uint64_t arg[6], uint8_
 	case VOS_OP_flistxattr:
 		return (int64_t)fill_names(v, p, room);
 	case VOS_OP_getcwd:
-		return (int64_t)fill_path(v, p, room);
+		return (int64_t)fill_where(v, p, room);
 	case VOS_OP_epoll_wait:
 		return (int64_t)fill_events(v, p, room);
 	case VOS_OP_poll:
