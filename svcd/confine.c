@@ -11,7 +11,8 @@
  *	while it takes on an identity		the two that this needs
  *	while it acts for root			of those for callers, what that caller has (peer.c)
  *	  in its calls on extended attributes	those besides
- *	while it acts for anybody else		none
+ *	while it acts for anybody else		none, but CAP_DAC_OVERRIDE while it opens a
+ *						file for record locks that the caller has open
  *
  * Without the two svcd serves the user only that it runs as.
  */

@@ -15,6 +15,7 @@
 #include "svcd/svcd.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,13 @@ void ident_xattr(bool begin)
 {
 	if (current && current->uid == 0 && current->caps & caps.xattr)
 		have_effective(current, begin ? caps.caller | caps.xattr : caps.caller);
+}
+
+void ident_override(bool begin)
+{
+	uint64_t own = current && current->uid == 0 ? current->caps & caps.caller : 0;
+
+	caps_effective(begin ? own | (caps.caller & 1ull << CAP_DAC_OVERRIDE) : own);
 }
 
 uid_t ident_uid(void)

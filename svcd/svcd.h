@@ -129,6 +129,8 @@ bool ident_may_attach(const struct ident *);
 uid_t ident_uid(void);
 /* Around a call on extended attributes, by the thread that acts for its caller. */
 void ident_xattr(bool begin);
+/* Around the opening of a file again that is open for somebody: past its present permissions. */
+void ident_override(bool begin);
 /* Does the calling thread act for root, with capabilities in effect? */
 extern _Thread_local bool ident_privileged;
 int ident_init(void);

@@ -85,15 +85,29 @@ static struct lock_file *find(struct lock_owner *o, const struct stat *st)
 	return NULL;
 }
 
-/* By our own rights: what the client may do its own descriptor has shown. */
-static int open_again(int fd)
+static int open_as(int fd, int flags)
 {
 	char number[16];
-	int r = openat(proc_fds, fd_name(number, fd), O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-	if (r < 0)
-		r = openat(proc_fds, fd_name(number, fd), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	return r;
+	return openat(proc_fds, fd_name(number, fd), flags | O_APPEND | O_CLOEXEC | O_NONBLOCK);
+}
+
+/*
+ * For all sorts of locks, if that can be. What the client may do its own descriptor has shown, maybe
+ * under another mode of the file, or as somebody else: but no more than that is done past the
+ * present permissions.
+ */
+static int open_again(int fd, const struct stat *st)
+{
+	int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+	int r = open_as(fd, O_RDWR);
+
+	if (r < 0 && errno == EACCES && S_ISREG(st->st_mode)) {
+		ident_override(true);
+		r = open_as(fd, mode == O_RDONLY ? O_RDONLY : O_RDWR);
+		ident_override(false);
+	}
+	return r < 0 ? open_as(fd, mode) : r;
 }
 
 static struct lock_file *get(struct lock_owner *o, int fd)
@@ -108,7 +122,7 @@ static struct lock_file *get(struct lock_owner *o, int fd)
 	if (!f && o->holders) {
 		f = calloc(1, sizeof(*f));
 		if (f)
-			f->fd = open_again(fd);
+			f->fd = open_again(fd, &st);
 		if (f && f->fd >= 0) {
 			f->refs = 1;
 			f->owner = o;
@@ -437,6 +451,8 @@ static long set_lock(struct call *c, struct lock_file *f, struct flock *fl, bool
 	r = fcntl(f->fd, F_OFD_SETLK, fl) ? -errno : 0;
 	if (r == -EACCES)
 		r = -EAGAIN;
+	if (r == -EBADF) /* the client's descriptor is good for it */
+		r = -ENOLCK;
 	if (r == -EAGAIN && wait)
 		return CALL_POOL;
 	if (!r && fl->l_type != F_UNLCK)
