@@ -8,6 +8,8 @@
  *	services can no longer be reached by path, as after chroot()
  *	else by a new connection, whose credentials the kernel vouches for
  *
+ * After a move to another user name space always by a connection: our ids say nothing outside of it.
+ *
  * A service that cannot be told must not go on with the rights that we had: its channel ends. Only
  * if we have become root it may: it does with fewer rights than it could have.
  *
@@ -19,10 +21,13 @@
 #include "preload/wrap.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -89,11 +94,16 @@ static long prove(unsigned dom, struct vos_chan *c)
 	return c->transport->prove(d->address + strlen(c->transport->scheme), d->name, &h, &w);
 }
 
+static struct vos_chan *attached(unsigned dom)
+{
+	/* Acquire: pairs with attach() in domain.c. */
+	return atomic_load_explicit(&vos_domain[dom].chan, memory_order_acquire);
+}
+
 void vos_ident_changed(void)
 {
 	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++) {
-		struct vos_chan *c =
-			atomic_load_explicit(&vos_domain[i].chan, memory_order_acquire);
+		struct vos_chan *c = attached(i);
 		long r;
 
 		if (!c)
@@ -102,6 +112,21 @@ void vos_ident_changed(void)
 		if (r && r != -ENOLINK)
 			r = prove(i, c);
 		if (r && r != -ENOLINK && vos_raw1(SYS_setfsuid, -1) != 0)
+			vos_domain_lost(i, c);
+	}
+}
+
+/*
+ * Our ids are now those of another user name space, and our capabilities count only there. What that
+ * makes of us elsewhere the kernel alone can say.
+ */
+static void moved(void)
+{
+	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++) {
+		struct vos_chan *c = attached(i);
+		long r = c ? prove(i, c) : 0;
+
+		if (r && r != -ENOLINK)
 			vos_domain_lost(i, c);
 	}
 }
@@ -209,4 +234,38 @@ long vos_sys_setfsgid(long g, long a1, long a2, long a3, long a4, long a5)
 {
 	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	return set_fs(SYS_setfsgid, g);
+}
+
+/* --- user name spaces ----------------------------------------------------------------------- */
+
+/* Which one we are in; 0 where /proc does not say. */
+static uint64_t user_ns(void)
+{
+	struct stat st;
+
+	return vos_raw4(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/ns/user", (long)&st, 0)
+		       ? 0
+		       : st.st_ino;
+}
+
+long vos_sys_unshare(long flags, long a1, long a2, long a3, long a4, long a5)
+{
+	long r = vos_raw1(SYS_unshare, flags);
+
+	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	if (!r && flags & CLONE_NEWUSER)
+		moved();
+	return r;
+}
+
+/* Without a type it may be any; of those that a pidfd names it can be one of several. */
+long vos_sys_setns(long fd, long type, long a2, long a3, long a4, long a5)
+{
+	uint64_t before = user_ns();
+	long r = vos_raw2(SYS_setns, fd, type);
+
+	(void)a2, (void)a3, (void)a4, (void)a5;
+	if (!r && (type & CLONE_NEWUSER || (!type && (!before || user_ns() != before))))
+		moved();
+	return r;
 }
