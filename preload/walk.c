@@ -18,6 +18,8 @@ int vos_find_prefix(const char *path, const char **rest)
 		const char *p = vos_config.prefix[i].path;
 		size_t n = strlen(p);
 
+		if (!n) /* out of reach, since a chroot() */
+			continue;
 		if (n == 1) { /* "/" */
 			*rest = path + 1;
 			return i;

@@ -169,19 +169,3 @@ bool vos_cwd_is(const char *path)
 	return find(".", &dom_here, &here) && find(path, &dom_there, &there) &&
 	       dom_here == dom_there && here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
-
-/* The programs' root is the kernel's; a root inside a domain is refused clearly. */
-long vos_sys_chroot(long path, long a1, long a2, long a3, long a4, long a5)
-{
-	struct vos_route r;
-	long res;
-
-	UNUSED(a1, a2, a3, a4, a5);
-	res = vos_route(&r, AT_FDCWD, (const char *)path, 0);
-	if (res)
-		return res;
-	if (r.dom != VOS_TO_LOCAL)
-		return -EOPNOTSUPP;
-	vos_tickets_take(); /* the services may be out of reach from in there */
-	return vos_raw1(SYS_chroot, (long)r.path);
-}
