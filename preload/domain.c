@@ -44,21 +44,40 @@ int vos_pid(void)
 	return pid;
 }
 
-static void lock(_Atomic int *l, uint64_t *mask)
+static bool try_lock(_Atomic int *l, uint64_t *mask)
 {
 	const uint64_t all = ~0ull;
-	const struct timespec t = { 0, 100000 };
 
 	vos_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)mask, sizeof(all));
 	/* Acquire: pairs with unlock(). */
-	while (atomic_exchange_explicit(l, 1, memory_order_acquire))
+	if (!atomic_exchange_explicit(l, 1, memory_order_acquire))
+		return true;
+	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
+	return false;
+}
+
+/* Signals are heard as long as somebody else has it, which may take as long as a service takes. */
+static void lock(_Atomic int *l, uint64_t *mask)
+{
+	const struct timespec t = { 0, 100000 };
+
+	while (!try_lock(l, mask))
 		vos_raw2(SYS_nanosleep, (long)&t, 0);
 }
 
 static void unlock(_Atomic int *l, const uint64_t *mask)
 {
+	/* Release: pairs with try_lock(). */
 	atomic_store_explicit(l, 0, memory_order_release);
 	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* Kept by the kernel alone: read it without changing what other threads see for long. */
@@ -135,7 +154,7 @@ static void next_incarnation(struct vos_domain *d)
 	d->inc = d->inc == 255 ? 1 : (uint8_t)(d->inc + 1);
 }
 
-static struct vos_chan *attach(unsigned dom, long *err)
+static struct vos_chan *attach(unsigned dom, uint64_t blocked, long *err)
 {
 	static const uint64_t none[2];
 	struct vos_domain *d = &vos_domain[dom];
@@ -143,8 +162,11 @@ static struct vos_chan *attach(unsigned dom, long *err)
 	struct vos_chan *c = new_chan();
 	int r = -ENOMEM;
 
-	if (c)
+	if (c) {
+		/* A ticket may have been taken when we give up, and what it holds would be closed. */
+		c->blocked = have_ticket ? ~0ull : blocked;
 		r = try_attach(c, dom, d->ticket);
+	}
 	if (r == -ESTALE && have_ticket) { /* what we inherited is lost, not we */
 		have_ticket = false;
 		d->ticket[0] = d->ticket[1] = 0;
@@ -154,8 +176,7 @@ static struct vos_chan *attach(unsigned dom, long *err)
 	if (r) {
 		if (c)
 			vos_raw2(SYS_munmap, (long)c, sizeof(*c));
-		/* Otherwise it makes no difference why: the domain is not there. */
-		*err = r == -ENOMEM || r == -EACCES ? r : -ENOLINK;
+		*err = r;
 		return NULL;
 	}
 	d->refused = false;
@@ -168,21 +189,65 @@ static struct vos_chan *attach(unsigned dom, long *err)
 	return c;
 }
 
-struct vos_chan *vos_domain_chan(unsigned dom, long *err)
+/*
+ * A service that hangs keeps whoever attaches waiting. All those who began to wait before it was
+ * given up have waited long enough, and so have those who come soon after that.
+ */
+#define SILENT_MS 5000
+#define ANSWER_MS 10000
+
+static bool known_silent(const struct vos_domain *d, int64_t since)
+{
+	return d->silent && (since < d->silent || now_ms() - d->silent < SILENT_MS);
+}
+
+/* Under the lock. -EINTR: a signal is to be delivered first. */
+static struct vos_chan *attach_patiently(unsigned dom, int64_t since, uint64_t blocked, long *err)
 {
 	struct vos_domain *d = &vos_domain[dom];
+	struct vos_chan *c = atomic_load_explicit(&d->chan, memory_order_acquire);
+
+	if (c)
+		return c;
+	*err = -ENOLINK;
+	if (known_silent(d, since))
+		return NULL;
+	c = attach(dom, blocked, err);
+	d->silent = 0;
+	if (c || *err == -ENOMEM || *err == -EACCES)
+		return c;
+	if (*err == -ETIMEDOUT || (*err == -EINTR && now_ms() - since >= ANSWER_MS))
+		d->silent = now_ms();
+	else if (*err == -EINTR)
+		return NULL;
+	/* It makes no difference why: the domain is not there. */
+	*err = -ENOLINK;
+	return NULL;
+}
+
+struct vos_chan *vos_domain_chan(unsigned dom, long *err)
+{
+	const struct timespec t = { 0, 100000 };
+	const struct vos_handled before = vos_handled;
+	int64_t since = now_ms();
 	struct vos_chan *c;
 	uint64_t mask;
 
-	if (unlikely(vos_chan_confined) && d->over) {
+	if (unlikely(vos_chan_confined) && vos_domain[dom].over) {
 		*err = -ENOLINK;
 		return NULL;
 	}
-	lock(&attaching, &mask);
-	c = atomic_load_explicit(&d->chan, memory_order_acquire);
-	if (!c)
-		c = attach(dom, err);
-	unlock(&attaching, &mask);
+	/* Handlers run where nothing is locked, and may make calls of their own, or not come back. */
+	do {
+		*err = -EINTR;
+		c = NULL;
+		if (!try_lock(&attaching, &mask)) {
+			vos_raw2(SYS_nanosleep, (long)&t, 0);
+			continue;
+		}
+		c = attach_patiently(dom, since, mask, err);
+		unlock(&attaching, &mask);
+	} while (!c && *err == -EINTR && vos_handled.hard == before.hard);
 	return c;
 }
 

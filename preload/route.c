@@ -63,6 +63,8 @@ long vos_route_prefix(struct vos_route *r, int p, const char *rest)
 	if (r->dom < 0)
 		return 0;
 	root = vos_domain_root(p, &r->base);
+	if (root == -EINTR)
+		return root;
 	if (root < 0) {
 		if (vos_config.unavailable_local && root != -EACCES && root != -ENOENT)
 			return stay_here(r, p, rest);

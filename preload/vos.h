@@ -101,14 +101,15 @@ struct vos_domain {
 	_Atomic uint32_t nroots;		       /* roots named so far in this incarnation */
 	_Atomic uint8_t root_prefix[VOS_MAX_PREFIXES]; /* prefix that each root belongs to */
 	uint64_t ticket[2];			       /* what our parent left for us; 0: nothing */
-	bool refused;				       /* and we have said so */
-	bool over; /* was dead when the program confined itself: not tried again after that */
+	int64_t silent; /* ms: when it was given up that it would answer an attach; 0: it was not */
+	bool refused;	/* it does not take us, and we have said so */
+	bool over;	/* was dead when the program confined itself: not tried again after that */
 };
 
 extern struct vos_config vos_config HIDDEN;
 extern struct vos_domain vos_domain[VOS_MAX_DOMAINS] HIDDEN;
 
-/* The channel, attached if need be. NULL: *@err says why. */
+/* The channel, attached if need be. NULL: *@err says why; -EINTR: a handler ended the wait. */
 struct vos_chan *vos_domain_chan(unsigned dom, long *err) HIDDEN;
 /* After -ENOLINK: drop the channel, so that the next call attaches again. */
 void vos_domain_lost(unsigned dom, struct vos_chan *c) HIDDEN;
@@ -147,7 +148,7 @@ struct vos_req {
 	size_t redirect_size;	  /* room for a redirect at the end of in */
 };
 
-/* 0, or -errno: -ENOLINK and -EACCES, no channel; -ENOMEM; -EAGAIN, no lane. */
+/* 0, or -errno: -ENOLINK, -EACCES, -EINTR, no channel; -ENOMEM; -EAGAIN, no lane. */
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op) HIDDEN;
 /* Room in the program's / the service's area, at least @min and if possible @want bytes. */
 long vos_req_out(struct vos_req *q, size_t want, size_t min) HIDDEN;

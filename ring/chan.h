@@ -53,7 +53,8 @@ struct vos_chan {
 	uint32_t guard;		/* what it says while the service lives */
 	_Atomic bool dead;
 	uint64_t session[2];
-	uint8_t incarnation;		 /* the caller's: of what this channel gives out */
+	uint64_t blocked;    /* attach(): signals that do not end it, though they wait */
+	uint8_t incarnation; /* the caller's: of what this channel gives out */
 	_Atomic uint16_t pace[VOS_NOPS]; /* pauses that a call of this op takes, averaged */
 	_Atomic int64_t doubt;		 /* s of CLOCK_MONOTONIC: when sleepers look at the bell */
 };
@@ -71,6 +72,8 @@ struct vos_transport {
 	 * Make the memory of the channel to the service of domain @name at @where and hand it over.
 	 * 0 or -errno: -ENXIO when another domain's service is there. *@w then holds a text, the
 	 * service's or ours and printable, if there is more to say than that nobody answers.
+	 * -ETIMEDOUT: it does not answer. -EINTR: nor has it so far, and a signal waits to be
+	 * delivered that is not in c->blocked; the caller has blocked all.
 	 */
 	int (*attach)(struct vos_chan *c, const char *where, const char *name, struct vos_hello *h,
 		      struct vos_welcome *w);

@@ -7,16 +7,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 
 #define LANES 256u
 
 /* A service that does not answer for so long is not there. */
 #define ANSWER_S 10
+
+/* Most answer within this, so that no signal need cut the attempt short. */
+#define SIGNAL_MS 200
+#define LOOK_MS	  20 /* between two looks for one */
 
 static long send_fd(int sock, const void *data, size_t len, int fd)
 {
@@ -34,7 +40,40 @@ static long send_fd(int sock, const void *data, size_t len, int fd)
 	return vos_raw3(SYS_sendmsg, sock, (long)&m, MSG_NOSIGNAL);
 }
 
-static int dial(const char *path)
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* How long we wait for an answer, and the signals that do not end it. */
+struct patience {
+	uint64_t blocked;
+	int64_t since; /* ms */
+};
+
+/* Wait on the socket for a moment; without @events, just wait. 0: try again; or -errno. */
+static long be_patient(const struct patience *p, int sock, short events)
+{
+	struct pollfd pfd = { sock, events, 0 };
+	struct timespec t = { 0, LOOK_MS * 1000000 };
+	long r = vos_raw5(SYS_ppoll, (long)&pfd, events != 0, (long)&t, 0, 0);
+	uint64_t pending = 0;
+	int64_t ms;
+
+	if (r > 0 || (r < 0 && r != -EINTR))
+		return r > 0 ? 0 : r;
+	ms = now_ms() - p->since;
+	if (ms >= ANSWER_S * 1000)
+		return -ETIMEDOUT;
+	if (ms >= SIGNAL_MS && ~p->blocked)
+		vos_raw2(SYS_rt_sigpending, (long)&pending, sizeof(pending));
+	return pending & ~p->blocked ? -EINTR : 0;
+}
+
+static int dial(const char *path, const struct patience *p)
 {
 	const struct timeval limit = { ANSWER_S, 0 };
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -47,18 +86,18 @@ static int dial(const char *path)
 	}
 	if (path[n])
 		return -ENAMETOOLONG;
-	fd = vos_raw3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	fd = vos_raw3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return (int)fd;
-	vos_raw5(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, (long)&limit, sizeof(limit));
+	/* For messages with descriptors, once the socket blocks. */
 	vos_raw5(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, (long)&limit, sizeof(limit));
 	do
 		r = vos_raw3(SYS_connect, fd, (long)&sun, sizeof(sun));
-	while (r == -EINTR);
+	while (r == -EAGAIN && !(r = be_patient(p, -1, 0))); /* so many wait there already */
 	if (!r)
 		return (int)fd;
 	vos_raw1(SYS_close, fd);
-	return r == -EAGAIN ? -ETIMEDOUT : (int)r;
+	return (int)r;
 }
 
 /* What the service itself does not say. */
@@ -95,7 +134,7 @@ static bool same_name(const char name[sizeof(((struct vos_welcome *)0)->domain)]
 }
 
 static int exchange(int sock, int memory, const char *name, const struct vos_hello *h,
-		    struct vos_welcome *w)
+		    struct vos_welcome *w, const struct patience *p)
 {
 	long r;
 
@@ -108,9 +147,9 @@ static int exchange(int sock, int memory, const char *name, const struct vos_hel
 		return (int)r;
 	do
 		r = vos_raw6(SYS_recvfrom, sock, (long)w, sizeof(*w), 0, 0, 0);
-	while (r == -EINTR);
+	while (r == -EAGAIN && !(r = be_patient(p, sock, POLLIN)));
 	if (r < 0)
-		return r == -EAGAIN ? -ETIMEDOUT : (int)r;
+		return (int)r;
 	if (!r)
 		return -ECONNRESET;
 	if (r != sizeof(*w) || w->magic != VOS_MAGIC)
@@ -127,12 +166,13 @@ static int exchange(int sock, int memory, const char *name, const struct vos_hel
 int vos_unix_attach(struct vos_chan *c, int memory, const char *path, const char *name,
 		    struct vos_hello *h, struct vos_welcome *w)
 {
-	int sock = dial(path);
+	const struct patience p = { c ? c->blocked : ~0ull, now_ms() };
+	int sock = dial(path, &p);
 	int r;
 
 	if (sock < 0)
 		return sock;
-	r = exchange(sock, memory, name, h, w);
+	r = exchange(sock, memory, name, h, w, &p);
 	make_printable(w->text, sizeof(w->text));
 	if (!r && memory >= 0) {
 		/* Acquire: the service wrote the guard before it answered. */
@@ -146,6 +186,7 @@ int vos_unix_attach(struct vos_chan *c, int memory, const char *path, const char
 		vos_raw1(SYS_close, sock);
 		return r;
 	}
+	vos_raw3(SYS_fcntl, sock, F_SETFL, 0);
 	c->bell = vos_chan_hide_fd(sock);
 	c->session[0] = w->session[0];
 	c->session[1] = w->session[1];
