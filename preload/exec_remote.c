@@ -45,9 +45,11 @@ static long open_file(long dirfd, const char *path, long flags)
 
 	if (r)
 		return r;
+	/* Non-blocking: it may be a FIFO, which check_file() refuses. */
 	return vos_sys_openat(dirfd, (long)path,
-			      O_RDONLY | O_CLOEXEC | O_NOCTTY | (nofollow ? O_NOFOLLOW : 0), 0, 0,
-			      0);
+			      O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK |
+				      (nofollow ? O_NOFOLLOW : 0),
+			      0, 0, 0);
 }
 
 static long read_at(long fd, void *to, size_t n, size_t at)
