@@ -27,6 +27,12 @@ int vos_cwd_prefix = -1;
 		__VA_ARGS__ \
 	}
 
+/* The answer to chdir and fchdir is the number of the root that the directory is below. */
+static int prefix_below(int dom, uint8_t inc, long root)
+{
+	return vos_domain_prefix((unsigned)dom, inc, (uint64_t)root);
+}
+
 /* Go to @path; where that is. */
 static long change(const char *path, int *dom, int *prefix)
 {
@@ -49,6 +55,10 @@ static long change(const char *path, int *dom, int *prefix)
 		}
 		res = vos_forward(VOS_OP_chdir, (unsigned)r.dom,
 				  (const uint64_t[6]){ r.base, (uint64_t)r.path }, &rd);
+		if (res >= 0) {
+			*prefix = prefix_below(r.dom, VOS_BASE_INC(r.base), res);
+			return 0;
+		}
 		if (res != VOS_REDIRECT)
 			return res == -ENOLINK ? -EIO : res;
 		res = vos_reroute(&r, &rd.r, &hops, 0);
@@ -132,8 +142,7 @@ long vos_sys_fchdir(long fd, long a1, long a2, long a3, long a4, long a5)
 	r = vos_forward_fd(VOS_OP_fchdir, w, (const long[6]){ fd });
 	if (r < 0)
 		return r;
-	/* The answer is the number of the root that the directory was opened below. */
-	vos_cwd_prefix = vos_domain_prefix(VOS_WORD_DOMAIN(w), VOS_WORD_INC(w), (uint64_t)r);
+	vos_cwd_prefix = prefix_below((int)VOS_WORD_DOMAIN(w), VOS_WORD_INC(w), r);
 	vos_cwd_domain = (int)VOS_WORD_DOMAIN(w);
 	return 0;
 }

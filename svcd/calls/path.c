@@ -375,7 +375,7 @@ static long open_dir(struct call *c, uint32_t *root)
 }
 
 /* Under its old number, which calls that are still on their way may be using. */
-static long set_cwd(struct client *cl, int fd, uint32_t root)
+static void set_cwd(struct client *cl, int fd, uint32_t root)
 {
 	if (cl->cwd < 0) {
 		cl->cwd = fd;
@@ -384,7 +384,6 @@ static long set_cwd(struct client *cl, int fd, uint32_t root)
 		close(fd);
 	}
 	cl->cwd_root = root;
-	return 0;
 }
 
 long svcd_call_chdir(struct call *c)
@@ -403,7 +402,8 @@ long svcd_call_chdir(struct call *c)
 	}
 	opened = c->opened;
 	c->opened = -1; /* not the call's any more */
-	return set_cwd(c->client, opened, c->opened_root);
+	set_cwd(c->client, opened, c->opened_root);
+	return c->opened_root;
 }
 
 long svcd_call_fchdir(struct call *c)
