@@ -209,15 +209,17 @@ void vos_dispatch_wanted(unsigned long *bitmap)
 
 /* --- the generic rows ----------------------------------------------------------------------- */
 
-#define VOS_FD(name)                                                              \
-	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5) \
-	{                                                                         \
-		uint64_t w = vos_fd(a0);                                          \
-                                                                                  \
-		if (likely(!w))                                                   \
-			return vos_raw(SYS_##name, a0, a1, a2, a3, a4, a5);       \
-		return vos_forward_fd(VOS_OP_##name, w,                           \
-				      (const long[6]){ a0, a1, a2, a3, a4, a5 }); \
+#define VOS_FD(name)                                                                             \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)                \
+	{                                                                                        \
+		uint64_t w = vos_fd(a0);                                                         \
+		long r;                                                                          \
+                                                                                                 \
+		if (likely(!w))                                                                  \
+			return vos_raw(SYS_##name, a0, a1, a2, a3, a4, a5);                      \
+		r = vos_forward_fd(VOS_OP_##name, w, (const long[6]){ a0, a1, a2, a3, a4, a5 }); \
+		return likely(!vos_fd_moved(a0, w, r)) ? r                                       \
+						       : vos_sys_##name(a0, a1, a2, a3, a4, a5); \
 	}
 #define VOS_AT(name)                                                                             \
 	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)                \

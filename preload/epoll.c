@@ -24,6 +24,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/epoll.h"
+#include "preload/change.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -484,7 +485,9 @@ static long make_locked(struct vos_epoll *e, unsigned d, int depth)
 		r = -ENOMEM;
 	if (r) /* whatever keeps us from attaching: the domain is not there */
 		return r == -ENOMEM || r == -EMFILE || r == -ENFILE ? r : -ENOLINK;
+	vos_change_begin();
 	atomic_store(&e->companion[d], c);
+	vos_change_end();
 	if (e->nested)
 		r = tell_parents(e, d, depth);
 	vos_epoll_nudge(e, d);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The descriptor table: one word for each number, in a mapping as long as the hard limit asks for,
- * of which only the touched pages exist.
+ * of which only the touched pages exist. How numbers are taken for what is about to be opened is in
+ * reserve.c.
  */
 #define _GNU_SOURCE
 #include "preload/vos.h"
@@ -54,8 +55,7 @@ long vos_fd_seal(long fd)
 
 static const char placeholder_text[8] = "virtuos";
 
-/* What placeholders are duplicates of: a memfd sealed against everything. */
-static int placeholder(void)
+int vos_fd_placeholder(void)
 {
 	int fd = vos_fdtab.placeholder;
 
@@ -82,59 +82,29 @@ bool vos_fd_is_placeholder(long fd)
 
 long vos_fd_put(long fd, bool cloexec)
 {
-	long r = placeholder();
+	long r = vos_fd_placeholder();
 
 	return r < 0 ? r : vos_raw3(SYS_dup3, r, fd, cloexec ? O_CLOEXEC : 0);
 }
 
-void vos_fd_set(long fd, uint64_t word)
+static bool remote(uint64_t word)
+{
+	return word && VOS_WORD_KIND(word) != VOS_FD_OURS;
+}
+
+uint64_t vos_fd_set(long fd, uint64_t word)
 {
 	uint64_t old;
 
 	if ((unsigned long)fd >= vos_fdtab.n)
-		return;
+		return 0;
 	/* Release: pairs with vos_fd(). */
 	old = atomic_exchange_explicit(&vos_fdtab.word[fd], word, memory_order_acq_rel);
-	if (VOS_WORD_KIND(word) == VOS_FD_OURS || VOS_WORD_KIND(old) == VOS_FD_OURS)
-		return;
-	if (!old && word)
+	if (remote(word) && !remote(old))
 		atomic_fetch_add_explicit(&vos_fdtab.nremote, 1, memory_order_relaxed);
-	else if (old && !word)
+	else if (remote(old) && !remote(word))
 		atomic_fetch_sub_explicit(&vos_fdtab.nremote, 1, memory_order_relaxed);
-}
-
-static void drop_handle(uint64_t word)
-{
-	if (vos_current(word))
-		vos_req_about(word, VOS_OP_close);
-}
-
-long vos_fd_install(uint64_t word, long min, bool cloexec)
-{
-	long fd = placeholder();
-
-	if (fd >= 0)
-		fd = vos_raw3(SYS_fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, min);
-	if (fd >= 0 && (unsigned long)fd >= vos_fdtab.n) {
-		vos_raw1(SYS_close, fd);
-		fd = -EMFILE;
-	}
-	if (fd < 0)
-		drop_handle(word);
-	else
-		vos_fd_set(fd, word);
-	return fd;
-}
-
-long vos_fd_replace(long fd, uint64_t word, bool cloexec)
-{
-	long r = (unsigned long)fd < vos_fdtab.n ? vos_fd_put(fd, cloexec) : -EBADF;
-
-	if (r < 0)
-		drop_handle(word);
-	else
-		vos_fd_set(fd, word);
-	return r;
+	return old;
 }
 
 bool vos_fd_internal(long fd)

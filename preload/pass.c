@@ -22,6 +22,7 @@
 #define _GNU_SOURCE
 #include "preload/pass.h"
 #include "preload/calls/socket.h"
+#include "preload/change.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -315,8 +316,10 @@ void vos_pass_take(int fd, bool cloexec, bool last)
 		return;
 	word = claim(&s, dom, last);
 	/* Without a descriptor for a placeholder the file itself does; it is as good, if larger. */
+	vos_change_begin();
 	vos_fd_put(fd, cloexec);
 	vos_fd_set(fd, word);
+	vos_change_end();
 }
 
 void vos_pass_received(const struct msghdr *m, long flags)

@@ -2,7 +2,8 @@
 /*
  * fork() and its relatives.
  *
- *	before	a ticket from each service, if there is anything remote
+ *	before	a ticket from each service, if there is anything remote; where other threads might
+ *		open and close meanwhile, they wait, and it is for what the numbers stand for
  *	child	forgets the channels (their memory is not in it, MADV_DONTFORK), keeps the tickets,
  *		and attaches when it makes its first remote call
  *	parent	tells the services who the child is, so that they drop the ticket if it dies before
@@ -14,6 +15,7 @@
  * are dead.
  */
 #define _GNU_SOURCE
+#include "preload/change.h"
 #include "preload/epoll.h"
 #include "preload/process.h"
 #include "preload/wrap.h"
@@ -26,6 +28,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -115,13 +118,85 @@ static bool known_there(unsigned dom)
 	       vos_ticket_pending(dom);
 }
 
+/* What the child will have numbers for. */
+struct keep {
+	uint64_t *word, *handle; /* of all, and of one domain at a time */
+	size_t n, room;
+};
+
+/* Without memory for it the list is none: then the child gets all. */
+static void collect(struct keep *k)
+{
+	long left = vos_fdtab.nremote, p;
+
+	*k = (struct keep){ .room = left > 0 ? (size_t)left : 1 };
+	p = vos_raw6(SYS_mmap, 0, (long)(2 * k->room * sizeof(*k->word)), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p < 0 && p > -4096)
+		return;
+	k->word = (uint64_t *)p;
+	k->handle = k->word + k->room;
+	for (unsigned long fd = 0; fd < vos_fdtab.n && left > 0; fd++) {
+		uint64_t w = vos_fd((long)fd);
+
+		if (!w || VOS_WORD_KIND(w) == VOS_FD_OURS)
+			continue;
+		k->word[k->n++] = w;
+		left--;
+	}
+}
+
+static long make_ticket(unsigned dom, const struct keep *k, uint64_t id[2])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->n; i++) {
+		uint64_t w = k->word[i];
+
+		if (VOS_WORD_KIND(w) == VOS_FD_EPOLL)
+			w = vos_epoll_in(w, dom);
+		if (w && VOS_WORD_DOMAIN(w) == dom && vos_current(w))
+			k->handle[n++] = VOS_WORD_HANDLE(w);
+	}
+	/* Too long a list: all of them then. */
+	return vos_ticket_make(dom, 0, n * sizeof(*k->handle) > VOS_IO_MAX ? NULL : k->handle, n,
+			       id);
+}
+
+/* Have other threads wait with what they open and close, until the child is there. */
+static void stop_others(struct vos_fork *f)
+{
+	const uint64_t all = ~0ull;
+
+	vos_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)&f->mask, sizeof(all));
+	vos_changes_stop();
+	f->stopped = true;
+}
+
+static void resume(struct vos_fork *f, bool child)
+{
+	if (!f->stopped)
+		return;
+	f->stopped = false;
+	if (!child)
+		vos_changes_go();
+	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&f->mask, 0, sizeof(f->mask));
+}
+
 void vos_fork_begin(struct vos_fork *f)
 {
+	struct keep k = { NULL };
+
 	f->made = f->soon = 0;
+	f->stopped = false;
+	if (!__libc_single_threaded && vos_fdtab.n)
+		stop_others(f);
 	if (likely(!vos_has_remote()))
 		return;
+	if (f->stopped)
+		collect(&k);
 	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++) {
-		long r = known_there(i) ? vos_ticket_make(i, 0, NULL, 0, f->ticket[i]) : -ENOENT;
+		long r = known_there(i) ? make_ticket(i, &k, f->ticket[i]) : -ENOENT;
 
 		if (r < 0)
 			continue;
@@ -129,6 +204,8 @@ void vos_fork_begin(struct vos_fork *f)
 		if (!r)
 			f->soon |= (uint8_t)(1u << i);
 	}
+	if (k.word)
+		vos_raw2(SYS_munmap, (long)k.word, (long)(2 * k.room * sizeof(*k.word)));
 }
 
 static void drop_held(void);
@@ -147,10 +224,12 @@ static void mark_process(void)
 		*(uint32_t *)vos_same_process = 1;
 }
 
-void vos_fork_child(const struct vos_fork *f, bool at_once)
+void vos_fork_child(struct vos_fork *f, bool at_once)
 {
 	uint8_t known = 0;
 
+	vos_changes_forked();
+	vos_fd_forked(vos_tid());
 	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++)
 		if (known_there(i))
 			known |= (uint8_t)(1u << i);
@@ -167,12 +246,14 @@ void vos_fork_child(const struct vos_fork *f, bool at_once)
 		else
 			lose(&vos_domain[i]);
 	}
+	resume(f, true);
 	if (f->made && (at_once || f->soon))
 		vos_tickets_take();
 }
 
-void vos_fork_parent(const struct vos_fork *f, long pid)
+void vos_fork_parent(struct vos_fork *f, long pid)
 {
+	resume(f, false);
 	for (unsigned i = 0; f->made >> i; i++)
 		if (f->made & 1u << i && (pid < 0 || !(f->soon & 1u << i)))
 			vos_ticket_bind(i, f->ticket[i], pid < 0 ? 0 : pid);
@@ -180,7 +261,7 @@ void vos_fork_parent(const struct vos_fork *f, long pid)
 
 void vos_forked_unseen(void)
 {
-	static const struct vos_fork nothing;
+	struct vos_fork nothing = { .made = 0 };
 
 	vos_fork_child(&nothing, false);
 }
@@ -196,6 +277,11 @@ bool vos_on_borrowed_memory(void)
 static void atfork_prepare(void)
 {
 	vos_fork_begin(forking ? forking : &unwrapped);
+}
+
+static void atfork_parent(void)
+{
+	resume(forking ? forking : &unwrapped, false);
 }
 
 static void atfork_child(void)
@@ -251,7 +337,7 @@ struct start {
 
 static int start_child(void *arg)
 {
-	const struct start *s = arg; /* in a copy of our parent's stack */
+	struct start *s = arg; /* in a copy of our parent's stack */
 
 	vos_fork_child(&s->f, false);
 	return s->fn(s->arg);
@@ -286,7 +372,7 @@ VOS_SAME_AS(__clone, clone)
 
 /* --- system calls by number ----------------------------------------------------------------- */
 
-static long forked(const struct vos_fork *f, long r)
+static long forked(struct vos_fork *f, long r)
 {
 	if (r)
 		vos_fork_parent(f, r);
@@ -445,7 +531,7 @@ void vos_process_init(void)
 	vos_inherit();
 	if (vos_fdtab.n) {
 		make_mark();
-		pthread_atfork(atfork_prepare, NULL, atfork_child);
+		pthread_atfork(atfork_prepare, atfork_parent, atfork_child);
 		return;
 	}
 	/* Nothing is remote in this program. */

@@ -53,13 +53,15 @@ void vos_tickets_take(void) HIDDEN;
 struct vos_fork {
 	uint8_t made; /* bit per domain: there is a ticket */
 	uint8_t soon; /* bit per domain: to be taken at once */
+	bool stopped; /* changes wait, and signals are blocked */
+	uint64_t mask;
 	uint64_t ticket[VOS_MAX_DOMAINS][2];
 };
 void vos_fork_begin(struct vos_fork *f) HIDDEN;
 /* In the child. @at_once: the parent cannot say who we are, so attach now. */
-void vos_fork_child(const struct vos_fork *f, bool at_once) HIDDEN;
+void vos_fork_child(struct vos_fork *f, bool at_once) HIDDEN;
 /* In the parent: @pid of the child, or what fork failed with. */
-void vos_fork_parent(const struct vos_fork *f, long pid) HIDDEN;
+void vos_fork_parent(struct vos_fork *f, long pid) HIDDEN;
 
 /*
  * Nonzero in the process that made it, zero in a child of it: the only way to learn of a fork that

@@ -260,6 +260,7 @@ static void give_up(void *arg)
 	awake(q->c, q->l);
 	cancel(q);
 	vos_req_end(q);
+	vos_fd_release_mine();
 }
 
 static long sleep_for(struct vos_req *q, enum vos_wait how)
@@ -335,7 +336,7 @@ void vos_req_end(struct vos_req *q)
  * or at the present one: deeper than any that is still in use. Frames of another stack than ours
  * tell nothing, except that a handler's own stack that we are not on is not in use.
  */
-static bool abandoned(const void *frame, const void *now, const stack_t *alt)
+static bool left(const void *frame, const void *now, const stack_t *alt)
 {
 	const char *lo = alt->ss_sp, *hi = lo + alt->ss_size;
 	bool theirs = !(alt->ss_flags & SS_DISABLE) && (const char *)frame >= lo &&
@@ -345,6 +346,16 @@ static bool abandoned(const void *frame, const void *now, const stack_t *alt)
 	if (theirs != ours)
 		return theirs; /* it ran on the handlers' stack, and we do not */
 	return (const char *)frame <= (const char *)now;
+}
+
+bool vos_frame_left(const void *frame, const void *now)
+{
+	stack_t alt = { .ss_flags = SS_DISABLE };
+
+	if (vos_chan_confined)
+		return false;
+	vos_raw2(SYS_sigaltstack, 0, (long)&alt);
+	return left(frame, now, &alt);
 }
 
 static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int s)
@@ -380,7 +391,7 @@ static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const voi
 	for (int s = 0; s < (int)VOS_SLOTS; s++) {
 		const void *f = l->held[s].frame;
 
-		if (!(l->claimed & 1u << s) || !f || !abandoned(f, frame, &alt))
+		if (!(l->claimed & 1u << s) || !f || !left(f, frame, &alt))
 			continue;
 		awake(c, l);
 		drop_claim(c, l, dom, s);

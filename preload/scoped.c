@@ -51,18 +51,6 @@ static long open_end(const struct vos_walk *w, const struct open_how *how, bool 
 	return kernels(AT_FDCWD, w->cur[0] ? w->cur : "/", &end);
 }
 
-static long in_domain(const struct vos_route *r, const struct open_how *how,
-		      struct vos_redirect_buf *rd)
-{
-	const uint64_t a[6] = { r->base, (uint64_t)r->path, how->flags, how->mode, how->resolve };
-	long h = vos_forward(VOS_OP_openat, (unsigned)r->dom, a, rd);
-
-	if (h < 0)
-		return h == -ENOLINK ? -EIO : h;
-	return vos_fd_install(VOS_WORD(h, r->dom, VOS_FD_FILE, VOS_BASE_INC(r->base)), 0,
-			      how->flags & O_CLOEXEC);
-}
-
 /* Out of the domain: w->cur is where ".." leads from its root. */
 static long come_back(struct vos_walk *w, const struct vos_route *r, const struct vos_redirect *rd)
 {
@@ -110,7 +98,7 @@ static long go_on(struct vos_walk *w, const struct open_how *how, int follow, bo
 			return res;
 		if (r.dom < 0)
 			return r.dom == VOS_TO_DENY ? -EACCES : kernels(AT_FDCWD, r.path, &there);
-		res = in_domain(&r, &there, &rd);
+		res = vos_open_remote(&r, &there, &rd);
 		if (res != VOS_REDIRECT)
 			return res;
 		res = come_back(w, &r, &rd.r);
@@ -125,7 +113,7 @@ static long from_domain(struct vos_walk *w, const struct vos_route *r, const str
 			int follow)
 {
 	struct vos_redirect_buf rd;
-	long res = in_domain(r, how, &rd);
+	long res = vos_open_remote(r, how, &rd);
 
 	if (res != VOS_REDIRECT)
 		return res;

@@ -284,6 +284,7 @@ long vos_state_save(struct vos_state *s)
 	long r;
 
 	*s = (struct vos_state){ .fd = -1 };
+	vos_fd_reserved_end();
 	r = collect(&k);
 	if (r)
 		return r;

@@ -73,12 +73,11 @@ static inline uint64_t vos_fd(long fd)
 }
 
 int vos_fdtab_init(void) HIDDEN;
-/* The lowest free number (at least @min) for @word; closes the handle if there is none. */
-long vos_fd_install(uint64_t word, long min, bool cloexec) HIDDEN;
-/* Give the number @fd, which already holds a placeholder, its word; 0 takes the word away. */
-void vos_fd_set(long fd, uint64_t word) HIDDEN;
-/* Make @fd (open or not) a placeholder with @word, as dup3 would. fd or -errno. */
-long vos_fd_replace(long fd, uint64_t word, bool cloexec) HIDDEN;
+/* Give the number @fd, which already holds a placeholder, its word; 0 takes the word away. The old
+ * one. What changes words and numbers together is a change (change.h). */
+uint64_t vos_fd_set(long fd, uint64_t word) HIDDEN;
+/* What placeholders are duplicates of: a memfd sealed against everything. Or -errno. */
+int vos_fd_placeholder(void) HIDDEN;
 /* Only make @fd a placeholder, whatever its word. fd or -errno. */
 long vos_fd_put(long fd, bool cloexec) HIDDEN;
 /* Make a memfd one that nothing can be done with. */
@@ -92,6 +91,37 @@ bool vos_fd_internal(long fd) HIDDEN;
 int vos_fd_hide(int fd) HIDDEN;
 /* It stays where it is, but is ours. */
 void vos_fd_ours(int fd) HIDDEN;
+
+/* --- numbers for what is about to be opened: reserve.c ---------------------------------------- */
+
+/*
+ * The lowest free number that is at least @min, before the domain is asked for anything: a call
+ * that fails since there is none has done nothing. It is EBADF to the program until it is filled,
+ * and given back if the call is left by longjmp() or by the end of its thread. -errno: there is
+ * none.
+ */
+long vos_fd_reserve(long min, bool cloexec) HIDDEN;
+/* It stands for @word now. @fd. */
+long vos_fd_fill(long fd, uint64_t word) HIDDEN;
+/* The call has failed with @err, which is the result. */
+long vos_fd_release(long fd, long err) HIDDEN;
+/* This thread ends in the middle of its calls. */
+void vos_fd_release_mine(void) HIDDEN;
+/* In a fork child of thread @tid: what other threads have reserved is nobody's. */
+void vos_fd_forked(int tid) HIDDEN;
+/* Before exec: what is reserved now does not go on. */
+void vos_fd_reserved_end(void) HIDDEN;
+#define VOS_WORD_RESERVED(tid) VOS_WORD(tid, 0, VOS_FD_OURS, 0) /* for ever ours: tid 0 */
+/*
+ * A call on @fd, made by the word @was, has ended with @r: only since another thread has put
+ * something else at this number meanwhile? Then it is to be made again, by the present word.
+ */
+static inline bool vos_fd_moved(long fd, uint64_t was, long r)
+{
+	if (likely(r >= 0) || vos_fd(fd) == was)
+		return false;
+	return was ? r == -EBADF : r == -EINVAL || r == -EPERM || r == -ENOTSOCK;
+}
 
 /* --- domains: domain.c ---------------------------------------------------------------------- */
 
@@ -203,6 +233,8 @@ void vos_req_end(struct vos_req *q) HIDDEN;
 long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0) HIDDEN;
 /* One about the handle of @word; its answer is 0, or a handle if that is what the op makes. */
 long vos_req_about(uint64_t word, enum vos_op op) HIDDEN;
+/* Has the call with a frame at @frame been left by longjmp()? Asked at @now, further down. */
+bool vos_frame_left(const void *frame, const void *now) HIDDEN;
 
 /* The errno for a descriptor whose service is gone: the word says what it was. */
 long vos_dead(uint64_t word, bool transfer) HIDDEN;

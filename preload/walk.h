@@ -31,5 +31,8 @@ long vos_walk(struct vos_walk *w, int how, int *p) HIDDEN;
 /* openat2() with rules about where the path may lead: scoped.c. The rules are valid. */
 struct open_how;
 long vos_open_scoped(long dirfd, const char *path, const struct open_how *how) HIDDEN;
+/* Open @r in its domain: calls/open.c. A number, -errno, or VOS_REDIRECT. */
+long vos_open_remote(const struct vos_route *r, const struct open_how *how,
+		     struct vos_redirect_buf *rd) HIDDEN;
 
 #endif

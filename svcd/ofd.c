@@ -62,6 +62,18 @@ full:
 	return NULL;
 }
 
+bool handle_room(struct client *cl)
+{
+	int n = atomic_load_explicit(&users[ident_uid() % USERS], memory_order_relaxed);
+	struct handle_table *t = cl->table;
+	bool room;
+
+	pthread_mutex_lock(&t->lock);
+	room = t->live < (uint32_t)opt.max_handles && !t->closed;
+	pthread_mutex_unlock(&t->lock);
+	return room && n < opt.user_fds;
+}
+
 struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
 {
 	struct description *d = calloc(1, sizeof(*d));

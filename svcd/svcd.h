@@ -199,6 +199,8 @@ enum ofd_kind ofd_kind(struct ofd *);
 struct client;
 /* A new handle for @o, whose reference it takes over (also on failure): the handle or -errno. */
 int64_t handle_add(struct client *, struct ofd *o, uint32_t root);
+/* Is there room for one more? To be asked before what could not be taken back. */
+bool handle_room(struct client *);
 /* The driver's look-up: borrowed, valid while the driver runs this call. */
 struct ofd *handle_ofd(struct client *, uint64_t handle, uint32_t *root);
 /* Take it out: the description with its reference, or NULL. */

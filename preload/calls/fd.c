@@ -5,10 +5,12 @@
  */
 #define _GNU_SOURCE
 #include "preload/calls/socket.h"
+#include "preload/change.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 /* The number is free already: forget what it meant. */
@@ -36,10 +38,12 @@ long vos_sys_close(long fd, long a1, long a2, long a3, long a4, long a5)
 		return vos_local(SYS_close, fd, 0, 0, 0, 0, 0);
 	if (VOS_WORD_KIND(w) == VOS_FD_OURS)
 		return -EBADF;
+	vos_change_begin();
 	/* The word first: the number may be somebody else's as soon as it is closed. */
-	vos_fd_set(fd, 0);
+	w = vos_fd_set(fd, 0);
 	r = vos_raw1(SYS_close, fd);
-	if (r != -EBADF)
+	vos_change_end();
+	if (w && r != -EBADF)
 		forget(w);
 	return r;
 }
@@ -100,10 +104,6 @@ static uint64_t dup_word(uint64_t w, long *err)
 {
 	long h;
 
-	if (VOS_WORD_KIND(w) == VOS_FD_OURS) {
-		*err = -EBADF;
-		return 0;
-	}
 	if (VOS_WORD_KIND(w) == VOS_FD_EPOLL)
 		return vos_epoll_duped(w);
 	if (!vos_current(w)) { /* dead: so is its copy */
@@ -118,25 +118,38 @@ static uint64_t dup_word(uint64_t w, long *err)
 	       (w & VOS_WORD_STREAM);
 }
 
-static long dup_to(long fd, uint64_t w, long min, bool cloexec)
+static long dup_epoll(long fd, uint64_t w, long min, bool cloexec)
 {
-	long err = 0, r;
-	uint64_t d = dup_word(w, &err);
+	uint64_t d = vos_epoll_duped(w);
+	long r;
 
-	if (!d)
-		return err;
-	if (VOS_WORD_KIND(d) != VOS_FD_EPOLL) {
-		r = vos_fd_install(d, min, cloexec);
-		if (VOS_WORD_KIND(d) == VOS_FD_SOCKET)
-			vos_timeouts_of(r, fd);
-		return r;
-	}
+	vos_change_begin();
 	r = vos_raw3(SYS_fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, min);
 	if (r >= 0)
 		vos_fd_set(r, d);
-	else
+	vos_change_end();
+	if (r < 0)
 		vos_epoll_closed(d);
 	return r;
+}
+
+static long dup_to(long fd, uint64_t w, long min, bool cloexec)
+{
+	long err = 0, to;
+	uint64_t d;
+
+	if (VOS_WORD_KIND(w) == VOS_FD_OURS)
+		return -EBADF;
+	if (VOS_WORD_KIND(w) == VOS_FD_EPOLL)
+		return dup_epoll(fd, w, min, cloexec);
+	to = vos_fd_reserve(min, cloexec);
+	if (to < 0)
+		return to;
+	d = dup_word(w, &err);
+	if (!d)
+		return vos_fd_release(to, err);
+	vos_timeouts_of(to, VOS_WORD_KIND(d) == VOS_FD_SOCKET ? fd : -1);
+	return vos_fd_fill(to, d);
 }
 
 long vos_sys_dup(long fd, long a1, long a2, long a3, long a4, long a5)
@@ -147,36 +160,61 @@ long vos_sys_dup(long fd, long a1, long a2, long a3, long a4, long a5)
 	return likely(!w) ? vos_raw1(SYS_dup, fd) : dup_to(fd, w, 0, false);
 }
 
-/* A number of ours is not there for the program. */
-static long dup_over(long nr, long fd, long to, long flags, uint64_t w, uint64_t old)
+/* Can there be a descriptor @to? */
+static bool fits(long to)
 {
+	struct rlimit lim = { 0, 0 };
+
+	vos_raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim);
+	return (unsigned)to < lim.rlim_cur && (unsigned)to < vos_fdtab.n;
+}
+
+/*
+ * Have @to, which may be in use by other threads, stand for @d, with @fd in the kernel (-1: a
+ * placeholder). At each moment number and word are a descriptor that works, the old one or the new
+ * one: if there is a word, the kernel's part is of no account and changes first; if there is none,
+ * it changes last. *@old: what there was, or on failure what is not needed now.
+ */
+static long swap(long fd, long to, long flags, uint64_t d, uint64_t *old)
+{
+	bool last = fd < 0 && !vos_fd(to);
+	long r;
+
+	if (last)
+		*old = vos_fd_set(to, d);
+	r = fd < 0 ? vos_fd_put(to, flags & O_CLOEXEC) : vos_raw3(SYS_dup3, fd, to, flags);
+	if (r < 0 && last)
+		vos_fd_set(to, *old);
+	else if (r >= 0 && !last)
+		*old = vos_fd_set(to, d);
+	if (r < 0)
+		*old = d;
+	return r;
+}
+
+static long dup_over(long fd, long to, long flags, uint64_t w, uint64_t old)
+{
+	bool placeholder = w && VOS_WORD_KIND(w) != VOS_FD_EPOLL;
 	uint64_t d = 0;
 	long err = 0, r;
 
-	if (VOS_WORD_KIND(old) == VOS_FD_OURS)
+	/* A number of ours is not there for the program; or it is reserved for what it opens now. */
+	if (VOS_WORD_KIND(w) == VOS_FD_OURS || VOS_WORD_KIND(old) == VOS_FD_OURS)
+		return VOS_WORD_KIND(w) != VOS_FD_OURS && VOS_WORD_HANDLE(old) ? -EBUSY : -EBADF;
+	if (!fits(to))
 		return -EBADF;
 	if (w) {
 		d = dup_word(w, &err);
 		if (!d)
 			return err;
 	}
+	vos_change_begin();
+	r = swap(placeholder ? -1 : fd, to, flags, d, &old);
+	vos_change_end();
 	if (old)
-		vos_fd_set(to, 0);
-	if (d && VOS_WORD_KIND(d) != VOS_FD_EPOLL) {
-		r = vos_fd_replace(to, d, flags & O_CLOEXEC);
-		if (VOS_WORD_KIND(d) == VOS_FD_SOCKET)
-			vos_timeouts_of(r, fd);
-	} else {
-		r = vos_raw3(nr, fd, to, flags);
-		if (d && r >= 0)
-			vos_fd_set(to, d);
-		else if (d)
-			vos_epoll_closed(d);
-	}
-	if (old && r >= 0)
 		forget(old);
-	else if (old)
-		vos_fd_set(to, old);
+	if (r >= 0 && VOS_WORD_KIND(d) == VOS_FD_SOCKET)
+		vos_timeouts_of(r, fd);
 	return r;
 }
 
@@ -193,7 +231,7 @@ long vos_sys_dup2(long fd, long to, long a2, long a3, long a4, long a5)
 		if (r < 0)
 			return r;
 	}
-	return dup_over(SYS_dup3, fd, to, 0, w, old);
+	return dup_over(fd, to, 0, w, old);
 }
 
 long vos_sys_dup3(long fd, long to, long flags, long a3, long a4, long a5)
@@ -209,7 +247,7 @@ long vos_sys_dup3(long fd, long to, long flags, long a3, long a4, long a5)
 		if (r < 0)
 			return r;
 	}
-	return dup_over(SYS_dup3, fd, to, flags, w, old);
+	return dup_over(fd, to, flags, w, old);
 }
 
 /* --- fcntl ---------------------------------------------------------------------------------- */

@@ -16,19 +16,20 @@ static int nofollow(uint64_t flags)
 		       : 0;
 }
 
-static long open_remote(const struct vos_route *r, const struct open_how *how,
-			struct vos_redirect_buf *rd)
+long vos_open_remote(const struct vos_route *r, const struct open_how *how,
+		     struct vos_redirect_buf *rd)
 {
 	const uint64_t a[6] = {
 		r->base, (uint64_t)r->path, how->flags, how->mode, how->resolve, 0
 	};
-	long h;
+	long h, fd = vos_fd_reserve(0, how->flags & O_CLOEXEC);
 
+	if (fd < 0)
+		return fd;
 	h = vos_forward(VOS_OP_openat, (unsigned)r->dom, a, rd);
 	if (h < 0)
-		return h == -ENOLINK ? -EIO : h;
-	return vos_fd_install(VOS_WORD(h, r->dom, VOS_FD_FILE, VOS_BASE_INC(r->base)), 0,
-			      how->flags & O_CLOEXEC);
+		return vos_fd_release(fd, h == -ENOLINK ? -EIO : h);
+	return vos_fd_fill(fd, VOS_WORD(h, r->dom, VOS_FD_FILE, VOS_BASE_INC(r->base)));
 }
 
 static long open_local(long dirfd, const char *path, const struct open_how *how, bool v2)
@@ -77,7 +78,7 @@ static __attribute__((noinline)) long open_routed(long dirfd, const char *path,
 			res = 0;
 			continue;
 		}
-		res = open_remote(&r, how, &rd);
+		res = vos_open_remote(&r, how, &rd);
 		if (res != VOS_REDIRECT)
 			return res;
 		res = vos_reroute(&r, &rd.r, &hops, stop);

@@ -99,27 +99,38 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 static long one(long nr, long fd, long p, long n, long off, bool out, bool at)
 {
 	const struct iovec iov = { (void *)p, (size_t)n };
-	uint64_t w = vos_fd(fd);
+	uint64_t w;
+	long r;
 
-	if (likely(!w))
-		return vos_local(nr, fd, p, n, off, 0, 0);
-	if (at && off < 0)
-		return -EINVAL;
-	if (n < 0)
-		return -EINVAL;
-	return vos_transfer(w, &iov, 1, at ? off : -1, 0, out, vos_transfer_waits(fd, w, out));
+	do {
+		w = vos_fd(fd);
+		if (likely(!w))
+			r = vos_local(nr, fd, p, n, off, 0, 0);
+		else if (n < 0 || (at && off < 0))
+			r = -EINVAL;
+		else
+			r = vos_transfer(w, &iov, 1, at ? off : -1, 0, out,
+					 vos_transfer_waits(fd, w, out));
+	} while (unlikely(vos_fd_moved(fd, w, r)));
+	return r;
 }
 
 static long vec(long nr, long fd, const long a[6], int64_t off, int flags, bool out)
 {
-	uint64_t w = vos_fd(fd);
+	uint64_t w;
+	long r;
 
-	if (likely(!w))
-		return vos_local(nr, fd, a[1], a[2], a[3], a[4], a[5]);
-	if (a[2] < 0 || a[2] > IOV_MAX)
-		return -EINVAL;
-	return vos_transfer(w, (const struct iovec *)a[1], a[2], off, flags, out,
-			    vos_transfer_waits(fd, w, out));
+	do {
+		w = vos_fd(fd);
+		if (likely(!w))
+			r = vos_local(nr, fd, a[1], a[2], a[3], a[4], a[5]);
+		else if (a[2] < 0 || a[2] > IOV_MAX)
+			r = -EINVAL;
+		else
+			r = vos_transfer(w, (const struct iovec *)a[1], a[2], off, flags, out,
+					 vos_transfer_waits(fd, w, out));
+	} while (unlikely(vos_fd_moved(fd, w, r)));
+	return r;
 }
 
 #define UNUSED3 (void)a3, (void)a4, (void)a5

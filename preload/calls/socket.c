@@ -88,15 +88,6 @@ void vos_timeouts_of(long fd, long from)
 		set_timed(fd, i, from >= 0 && is_timed(from, i));
 }
 
-/* A number for a new socket, with the timeouts of the one that it was taken from (-1: none). */
-static long install(uint64_t word, bool cloexec, long from)
-{
-	long fd = vos_fd_install(word, 0, cloexec);
-
-	vos_timeouts_of(fd, from);
-	return fd;
-}
-
 /* --- socket --------------------------------------------------------------------------------- */
 
 static int class_of(long family)
@@ -139,8 +130,8 @@ long vos_sys_socket(long family, long type, long protocol, long a3, long a4, lon
 {
 	uint64_t stream = (type & 0xf) == SOCK_STREAM ? VOS_WORD_STREAM : 0;
 	uint8_t inc;
+	long r, fd;
 	int to;
-	long r;
 
 	(void)a3, (void)a4, (void)a5;
 	vos_need_init();
@@ -149,14 +140,20 @@ long vos_sys_socket(long family, long type, long protocol, long a3, long a4, lon
 		return vos_raw3(SYS_socket, family, type, protocol);
 	if (to == VOS_TO_DENY)
 		return -EACCES;
+	fd = vos_fd_reserve(0, type & SOCK_CLOEXEC);
+	if (fd < 0)
+		return fd;
 	r = remote_socket((unsigned)to, family, type, protocol, &inc);
 	if (r == -ENOLINK) /* it died under us: another instance may be there already */
 		r = remote_socket((unsigned)to, family, type, protocol, &inc);
-	if (r == -ENOLINK && vos_config.unavailable_local)
+	if (r == -ENOLINK && vos_config.unavailable_local) {
+		vos_fd_release(fd, r);
 		return vos_raw3(SYS_socket, family, type, protocol);
+	}
 	if (r < 0)
-		return r == -ENOLINK ? -ENETDOWN : r;
-	return install(VOS_WORD(r, to, VOS_FD_SOCKET, inc) | stream, type & SOCK_CLOEXEC, -1);
+		return vos_fd_release(fd, r == -ENOLINK ? -ENETDOWN : r);
+	vos_timeouts_of(fd, -1);
+	return vos_fd_fill(fd, VOS_WORD(r, to, VOS_FD_SOCKET, inc) | stream);
 }
 
 /* --- addresses ------------------------------------------------------------------------------ */
@@ -207,7 +204,7 @@ static long check_address(const void *sa, const socklen_t *len)
 static long do_accept(long fd, uint64_t w, void *sa, socklen_t *len, long flags)
 {
 	struct vos_req q;
-	long r = vos_not_socket(w);
+	long r = vos_not_socket(w), new;
 
 	if (!r && flags & ~(long)(SOCK_CLOEXEC | SOCK_NONBLOCK))
 		r = -EINVAL;
@@ -215,6 +212,9 @@ static long do_accept(long fd, uint64_t w, void *sa, socklen_t *len, long flags)
 		r = check_address(sa, len);
 	if (r)
 		return r;
+	new = vos_fd_reserve(0, flags & SOCK_CLOEXEC);
+	if (new < 0)
+		return new;
 	r = vos_begin_fd(&q, w, VOS_OP_accept);
 	if (!r) {
 		q.e->arg[3] = (uint64_t)flags & SOCK_NONBLOCK;
@@ -224,9 +224,10 @@ static long do_accept(long fd, uint64_t w, void *sa, socklen_t *len, long flags)
 		vos_req_end(&q);
 	}
 	if (r < 0)
-		return r == -ENOLINK ? vos_dead(w, false) : r;
-	r = (long)VOS_WORD(r, VOS_WORD_DOMAIN(w), VOS_FD_SOCKET, VOS_WORD_INC(w));
-	return install((uint64_t)r | VOS_WORD_STREAM, flags & SOCK_CLOEXEC, fd);
+		return vos_fd_release(new, r == -ENOLINK ? vos_dead(w, false) : r);
+	vos_timeouts_of(new, fd);
+	return vos_fd_fill(new, VOS_WORD(r, VOS_WORD_DOMAIN(w), VOS_FD_SOCKET, VOS_WORD_INC(w)) |
+					VOS_WORD_STREAM);
 }
 
 long vos_sys_accept(long fd, long sa, long len, long a3, long a4, long a5)
@@ -437,24 +438,35 @@ long vos_send(uint64_t w, const void *p, size_t len, long flags, struct vos_wait
 	return vos_send_msg(w, &m, flags, how);
 }
 
-long vos_sys_sendto(long fd, long p, long len, long flags, long sa, long salen)
+/* sendto with an address. */
+static long send_to(uint64_t w, long fd, long p, long len, long flags, long sa, long salen)
 {
 	struct iovec iov = { (void *)p, (size_t)len };
 	struct msghdr m = { .msg_name = (void *)sa, .msg_iov = &iov, .msg_iovlen = 1 };
-	uint64_t w = vos_fd(fd);
-	long r;
 
-	if (likely(!w))
-		return vos_local(SYS_sendto, fd, p, len, flags, sa, salen);
-	r = vos_not_socket(w);
-	if (unlikely(r))
-		return r;
-	if (likely(!sa))
-		return vos_send(w, (const void *)p, (size_t)len, flags, vos_wait_of(fd, true));
 	if (salen < 0 || (size_t)salen > sizeof(struct sockaddr_storage))
 		return -EINVAL;
 	m.msg_namelen = (socklen_t)salen;
 	return vos_send_msg(w, &m, flags, vos_wait_of(fd, true));
+}
+
+long vos_sys_sendto(long fd, long p, long len, long flags, long sa, long salen)
+{
+	uint64_t w;
+	long r;
+
+	do {
+		w = vos_fd(fd);
+		if (likely(!w))
+			r = vos_local(SYS_sendto, fd, p, len, flags, sa, salen);
+		else if (unlikely((r = vos_not_socket(w)) != 0))
+			return r;
+		else if (likely(!sa))
+			r = vos_send(w, (const void *)p, (size_t)len, flags, vos_wait_of(fd, true));
+		else
+			r = send_to(w, fd, p, len, flags, sa, salen);
+	} while (unlikely(vos_fd_moved(fd, w, r)));
+	return r;
 }
 
 /* *@asked: how many bytes there was room for. *@scarce: the call has not waited, see below. */
@@ -548,26 +560,37 @@ long vos_recv(uint64_t w, char *p, size_t len, long flags, struct vos_waits how)
 	return r == -ENOLINK ? vos_dead(w, true) : r;
 }
 
-long vos_sys_recvfrom(long fd, long p, long len, long flags, long sa, long salen)
+/* recvfrom with an address. */
+static long recv_from(uint64_t w, long fd, long p, long len, long flags, long sa, long salen)
 {
 	struct iovec iov = { (void *)p, (size_t)len };
 	struct msghdr m = { .msg_name = (void *)sa, .msg_iov = &iov, .msg_iovlen = 1 };
-	uint64_t w = vos_fd(fd);
-	long r;
+	long r = check_address((void *)sa, (socklen_t *)salen);
 
-	if (likely(!w))
-		return vos_local(SYS_recvfrom, fd, p, len, flags, sa, salen);
-	r = vos_not_socket(w);
-	if (unlikely(r))
-		return r;
-	if (likely(!sa))
-		return vos_recv(w, (char *)p, (size_t)len, flags, vos_wait_of(fd, false));
-	r = check_address((void *)sa, (socklen_t *)salen);
 	if (r)
 		return r;
 	m.msg_namelen = *(socklen_t *)salen;
 	r = vos_recv_msg(w, &m, flags, vos_wait_of(fd, false));
 	if (r >= 0)
 		*(socklen_t *)salen = m.msg_namelen;
+	return r;
+}
+
+long vos_sys_recvfrom(long fd, long p, long len, long flags, long sa, long salen)
+{
+	uint64_t w;
+	long r;
+
+	do {
+		w = vos_fd(fd);
+		if (likely(!w))
+			r = vos_local(SYS_recvfrom, fd, p, len, flags, sa, salen);
+		else if (unlikely((r = vos_not_socket(w)) != 0))
+			return r;
+		else if (likely(!sa))
+			r = vos_recv(w, (char *)p, (size_t)len, flags, vos_wait_of(fd, false));
+		else
+			r = recv_from(w, fd, p, len, flags, sa, salen);
+	} while (unlikely(vos_fd_moved(fd, w, r)));
 	return r;
 }

@@ -316,6 +316,8 @@ long svcd_call_openat(struct call *c)
 
 	if (dir < 0)
 		return dir;
+	if (!handle_room(c->client)) /* before it is created, or truncated */
+		return -EMFILE;
 	call_may_block(c);
 	if (c->raw[0] & VOS_BASE_SELF)
 		return reopen(c, dir, flags, root);

@@ -70,6 +70,8 @@ long svcd_call_accept(struct call *c)
 
 	if (ofd_kind(c->ofd[0]) != OFD_SOCKET)
 		return -ENOTSOCK;
+	if (!handle_room(c->client))
+		return -EMFILE;
 	fd = accept4(c->ofd[0]->fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return errno == EAGAIN ? park_socket(c, EPOLLIN, 0, false) : -errno;
