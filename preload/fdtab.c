@@ -92,6 +92,18 @@ static bool remote(uint64_t word)
 	return word && VOS_WORD_KIND(word) != VOS_FD_OURS;
 }
 
+static void grow(long fd)
+{
+	unsigned long end = atomic_load_explicit(&vos_fdtab.end, memory_order_relaxed);
+
+	/* Relaxed: who looks for words of other threads finds those that he knows of. */
+	while (unlikely((unsigned long)fd >= end))
+		if (atomic_compare_exchange_weak_explicit(
+			    &vos_fdtab.end, &end, (unsigned long)fd + 1, memory_order_relaxed,
+			    memory_order_relaxed))
+			break;
+}
+
 uint64_t vos_fd_set(long fd, uint64_t word)
 {
 	uint64_t old;
@@ -100,6 +112,8 @@ uint64_t vos_fd_set(long fd, uint64_t word)
 		return 0;
 	/* Release: pairs with vos_fd(). */
 	old = atomic_exchange_explicit(&vos_fdtab.word[fd], word, memory_order_acq_rel);
+	if (word)
+		grow(fd);
 	if (remote(word) && !remote(old))
 		atomic_fetch_add_explicit(&vos_fdtab.nremote, 1, memory_order_relaxed);
 	else if (remote(old) && !remote(word))

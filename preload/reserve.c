@@ -117,7 +117,7 @@ void vos_fd_release_mine(void)
 /* The next number at or after @fd that is reserved; @left counts them down. */
 static long next_reserved(long fd, int *left)
 {
-	for (; *left > 0 && (unsigned long)fd < vos_fdtab.n; fd++) {
+	for (; *left > 0 && (unsigned long)fd < vos_fdtab.end; fd++) {
 		uint64_t w = vos_fd(fd);
 
 		if (VOS_WORD_KIND(w) != VOS_FD_OURS || !VOS_WORD_HANDLE(w))

@@ -58,9 +58,10 @@ enum vos_fd_kind {
 
 struct vos_fdtab {
 	_Atomic uint64_t *word;
-	unsigned long n;     /* 0 before vos_init() */
-	_Atomic int nremote; /* numbers that are not local */
-	int placeholder;     /* what placeholders are duplicates of; -1: none yet */
+	unsigned long n;	   /* 0 before vos_init() */
+	_Atomic unsigned long end; /* above all numbers that have ever had a word */
+	_Atomic int nremote;	   /* numbers that are not local */
+	int placeholder;	   /* what placeholders are duplicates of; -1: none yet */
 };
 extern struct vos_fdtab vos_fdtab HIDDEN;
 

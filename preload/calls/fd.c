@@ -56,29 +56,24 @@ static long range(long first, long last, long flags)
 
 long vos_sys_close_range(long first, long last, long flags, long a3, long a4, long a5)
 {
-	unsigned long lo = (unsigned)first, hi = (unsigned)last, end;
+	unsigned long lo = (unsigned)first, hi = (unsigned)last;
+	/* Untouched pages of the table hold no words, but reading them would make them exist. */
+	unsigned long end = atomic_load_explicit(&vos_fdtab.end, memory_order_relaxed);
 	unsigned long from = lo;
 	long r = 0;
 
 	(void)a3, (void)a4, (void)a5;
 	if (!vos_fdtab.n || lo > hi)
 		return vos_raw3(SYS_close_range, first, last, flags);
+	if ((unsigned)flags & ~(unsigned)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
+		return -EINVAL;
 	if (flags & CLOSE_RANGE_UNSHARE) {
 		r = vos_raw3(SYS_close_range, ~0u, ~0u, CLOSE_RANGE_UNSHARE);
 		if (r)
 			return r;
 		flags &= ~(long)CLOSE_RANGE_UNSHARE;
 	}
-	end = hi < vos_fdtab.n ? hi : vos_fdtab.n - 1;
-	/* Untouched pages of the table hold no words, but reading them would make them exist: the
-	 * kernel's own count of numbers is the soft limit's. */
-	if (end > 1u << 16) {
-		uint64_t lim[2] = { 1u << 16, 0 };
-
-		vos_raw4(SYS_prlimit64, 0, 7 /* RLIMIT_NOFILE */, 0, (long)lim);
-		end = lim[0] && lim[0] - 1 < end ? lim[0] - 1 : end;
-	}
-	for (unsigned long fd = lo; fd <= end; fd++) {
+	for (unsigned long fd = lo; fd <= hi && fd < end; fd++) {
 		uint64_t w = vos_fd((long)fd);
 
 		if (!w)

@@ -28,6 +28,37 @@ static void state(const char *label)
 	t_cat("file", P("f"));
 }
 
+/* What is above the limit of numbers now may have been opened under a higher one. */
+static void lowered(void)
+{
+	struct rlimit rl;
+	struct rlimit low;
+	char c = 0;
+	int fd[4];
+	int high;
+
+	open_some(fd);
+	high = fcntl(fd[0], F_DUPFD, 100);
+	MUST(high == 100);
+	MUST(getrlimit(RLIMIT_NOFILE, &rl) == 0);
+	low = rl;
+	low.rlim_cur = 32;
+	MUST(setrlimit(RLIMIT_NOFILE, &low) == 0);
+	SHOW(close_range(7, ~0u, 0));
+	MUST(setrlimit(RLIMIT_NOFILE, &rl) == 0);
+	SHOW(fcntl(high, F_GETFD));
+	/* The number is free, and nothing of what it was is left. */
+	SHOW(dup2(fd[1], high));
+	SHOW(read(high, &c, 1));
+	printf("reads %c\n", c);
+	close(high);
+	state("lowered");
+	SHOW(close_range(3, 6, 64));
+	SHOW(close_range(3, 3, CLOSE_RANGE_CLOEXEC | 8));
+	state("refused");
+	SHOW(close_range(3, 6, 0));
+}
+
 int main(void)
 {
 	struct rlimit rl;
@@ -53,6 +84,7 @@ int main(void)
 	closefrom(4);
 	state("closefrom");
 	closefrom(3);
+	lowered();
 	open_some(fd);
 	MUST(getrlimit(RLIMIT_NOFILE, &rl) == 0);
 	for (rlim_t i = 3; i < rl.rlim_cur; i++)
