@@ -161,10 +161,7 @@ static long most(enum vos_op op, const uint64_t a[6], const struct sizes *s, int
 		return INT64_MAX;
 	case VOS_OP_fcntl:
 		return INT32_MAX;
-	case VOS_OP_chdir:
-	case VOS_OP_fchdir:
-		return UINT32_MAX; /* the root, or that there is none */
-	case VOS_OP_fgetxattr:	   /* of these the size, when it is asked for */
+	case VOS_OP_fgetxattr: /* of these the size, when it is asked for */
 	case VOS_OP_flistxattr:
 	case VOS_OP_getxattr:
 	case VOS_OP_lgetxattr:

@@ -55,7 +55,7 @@ static bool head_fits(const struct vos_state_head *h, size_t size)
 			       h->nfds * sizeof(struct vos_state_fd) +
 			       h->nepolls * sizeof(struct vos_state_epoll) +
 			       h->nmembers * sizeof(struct vos_state_member) &&
-	       h->cwd_domain < (int32_t)h->ndomains && h->cwd_prefix < (int32_t)h->nprefixes;
+	       h->cwd_domain < (int32_t)h->ndomains && h->cwd_inc <= 255;
 }
 
 static bool domain_fits(const struct vos_state_domain *d, uint32_t nprefixes)
@@ -250,8 +250,7 @@ static bool take_over(struct state *s)
 				NULL);
 			vos_die(127);
 		}
-		vos_cwd_domain = s->domain_here[h->cwd_domain];
-		vos_cwd_prefix = h->cwd_prefix >= 0 ? s->prefix_here[h->cwd_prefix] : NONE;
+		vos_cwd = VOS_CWD_IN(s->domain_here[h->cwd_domain], h->cwd_inc);
 		vos_files_remote = true; /* even if no prefix of ours is */
 	}
 	return soon;

@@ -199,7 +199,7 @@ void vos_init(void)
 		vos_die(127);
 	}
 	vos_process_init();
-	if (vos_files_remote && vos_cwd_domain == VOS_CWD_LOCAL) /* no inherited one */
+	if (vos_files_remote && vos_cwd == VOS_CWD_LOCAL) /* no inherited one */
 		vos_cwd_look();
 	/* Preloaded and forgotten: whoever believes that his calls are forwarded should know. */
 	if (!configured && vos_env_unconfigured())

@@ -74,7 +74,7 @@ static bool lists_descriptors(long dirfd)
 	const char *p;
 	long n;
 
-	if ((int)dirfd == AT_FDCWD ? vos_cwd_domain >= 0 : vos_fd(dirfd) != 0)
+	if ((int)dirfd == AT_FDCWD ? vos_cwd >= 0 : vos_fd(dirfd) != 0)
 		return false;
 	n = vos_proc_link(dirfd, buf, sizeof(buf) - 1);
 	if (n < 0)
@@ -145,6 +145,7 @@ long vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
 	const char *rest, *p;
 	uint64_t w;
 	long fd, res;
+	int cwd;
 
 	if (likely(!may_be(path)))
 		return 0;
@@ -159,18 +160,18 @@ long vos_proc_route(struct vos_route *r, long dirfd, const char *path, int how)
 		r->path = *rest ? below(rest) : "";
 		return 1;
 	}
-	p = vos_cwd_domain != VOS_CWD_LOCAL ? own_proc(path) : NULL;
+	p = vos_cwd != VOS_CWD_LOCAL ? own_proc(path) : NULL;
 	rest = p ? skip(p, "cwd") : NULL;
 	if (!rest || (*rest && *rest != '/'))
 		return 0;
 	if (is_the_link(rest, how))
 		return 0;
 	res = vos_cwd_known();
-	if (res || vos_cwd_domain < 0)
+	cwd = vos_cwd;
+	if (res || cwd < 0)
 		return res;
-	r->dom = vos_cwd_domain;
-	r->prefix = vos_cwd_prefix;
-	r->base = VOS_BASE_HERE(VOS_BASE_CWD, r->dom);
+	r->dom = (int)VOS_CWD_DOMAIN(cwd);
+	r->base = VOS_CWD_BASE(cwd);
 	r->path = below(rest);
 	return 1;
 }
@@ -219,6 +220,7 @@ bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, lon
 	char name[VOS_PATH_MAX];
 	const char *rest, *p;
 	uint64_t w = 0;
+	int cwd = vos_cwd;
 	long fd;
 
 	if (!path || likely(!may_be(path)))
@@ -231,12 +233,10 @@ bool vos_proc_readlink(long dirfd, const char *path, char *buf, size_t size, lon
 		*result = vos_path_of(VOS_WORD_DOMAIN(w), VOS_BASE_WORD(w) | VOS_BASE_SELF, name,
 				      sizeof(name));
 	} else {
-		p = vos_cwd_domain >= 0 ? own_proc(path) : NULL;
+		p = cwd >= 0 ? own_proc(path) : NULL;
 		if (!p || strcmp(p, "cwd"))
 			return false;
-		*result = vos_path_of((unsigned)vos_cwd_domain,
-				      VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain), name,
-				      sizeof(name));
+		*result = vos_path_of(VOS_CWD_DOMAIN(cwd), VOS_CWD_BASE(cwd), name, sizeof(name));
 	}
 	if (*result < 0)
 		return true;

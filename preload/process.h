@@ -27,7 +27,7 @@
  */
 static inline bool vos_has_remote(void)
 {
-	return vos_fdtab.nremote > 0 || vos_cwd_domain != VOS_CWD_LOCAL;
+	return vos_fdtab.nremote > 0 || vos_cwd != VOS_CWD_LOCAL;
 }
 
 /* --- process.c ------------------------------------------------------------------------------ */

@@ -55,7 +55,6 @@ long vos_route_prefix(struct vos_route *r, int p, const char *rest)
 {
 	long root;
 
-	r->prefix = p;
 	r->dom = vos_config.prefix[p].to;
 	while (*rest == '/')
 		rest++;
@@ -233,16 +232,17 @@ long vos_route_dir(struct vos_route *r, long dirfd, const char *path, int how)
 {
 	uint64_t word = (int)dirfd == AT_FDCWD ? 0 : vos_fd(dirfd);
 	long res;
+	int cwd;
 
 	if (word && VOS_WORD_KIND(word) != VOS_FD_EPOLL)
 		return route_remote_dir(r, word, path, how);
 	if ((int)dirfd != AT_FDCWD || !(*path || how & VOS_ROUTE_EMPTY))
 		return 0;
 	res = vos_cwd_known();
-	if (!res && vos_cwd_domain >= 0) {
-		r->dom = vos_cwd_domain;
-		r->prefix = vos_cwd_prefix;
-		r->base = VOS_BASE_HERE(VOS_BASE_CWD | (*path ? 0 : VOS_BASE_SELF), r->dom);
+	cwd = vos_cwd;
+	if (!res && cwd >= 0) {
+		r->dom = (int)VOS_CWD_DOMAIN(cwd);
+		r->base = VOS_CWD_BASE(cwd) | (*path ? 0 : VOS_BASE_SELF);
 		r->path = path;
 	}
 	return res;
@@ -254,7 +254,6 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 	long res;
 
 	r->dom = VOS_TO_LOCAL;
-	r->prefix = -1;
 	r->dirfd = dirfd;
 	r->path = path;
 	if (!path) {

@@ -162,10 +162,12 @@ static long hand_over(struct vos_state *s, struct keep *k, unsigned dom, uint8_t
 
 static void make_tickets(struct vos_state *s, struct keep *k, uint8_t *soon)
 {
+	const int cwd = vos_cwd;
+
 	for (unsigned i = 0; i < VOS_MAX_DOMAINS; i++) {
 		long err;
 
-		if (k->kept & 1u << i || vos_cwd_domain == (int)i)
+		if (k->kept & 1u << i || (cwd >= 0 && VOS_CWD_DOMAIN(cwd) == i))
 			hand_over(s, k, i,
 				  soon); /* a domain that fails is dead for the next image */
 		else if (vos_ticket_pending(i))
@@ -224,6 +226,7 @@ static long put_prefixes(int fd)
 
 static long put_all(int fd, const struct vos_state *s, const struct keep *k, uint8_t soon)
 {
+	const int cwd = vos_cwd;
 	struct vos_state_head h = {
 		.magic = VOS_STATE_MAGIC,
 		.version = VOS_STATE_VERSION,
@@ -231,8 +234,8 @@ static long put_all(int fd, const struct vos_state *s, const struct keep *k, uin
 		.nprefixes = VOS_MAX_PREFIXES,
 		.nfds = (uint32_t)k->n,
 		.nepolls = (uint32_t)k->nepolls,
-		.cwd_domain = vos_cwd_domain,
-		.cwd_prefix = vos_cwd_prefix,
+		.cwd_domain = cwd < 0 ? -1 : (int)VOS_CWD_DOMAIN(cwd),
+		.cwd_inc = cwd < 0 ? 0 : VOS_CWD_INC(cwd),
 	};
 	long r, size;
 
@@ -289,7 +292,7 @@ long vos_state_save(struct vos_state *s)
 	if (r)
 		return r;
 	make_tickets(s, &k, &soon);
-	if (k.n || k.nepolls || vos_cwd_domain >= 0)
+	if (k.n || k.nepolls || vos_cwd >= 0)
 		r = make_memfd(s, &k, soon);
 	vos_raw2(SYS_munmap, k.fd, keep_size(&k));
 	if (r)

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define VOS_STATE_MAGIC	  0x61747376u /* "vsta" */
-#define VOS_STATE_VERSION 2u
+#define VOS_STATE_VERSION 3u
 #define VOS_STATE_MAX	  (64u << 20)
 #define VOS_STATE_SEALS	  (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
@@ -25,7 +25,7 @@ struct vos_state_head {
 	uint32_t size; /* of everything */
 	uint32_t ndomains, nprefixes, nfds, nepolls, nmembers;
 	int32_t cwd_domain; /* -1: the working directory is local */
-	int32_t cwd_prefix; /* -1: not known */
+	uint32_t cwd_inc;   /* of the channel by which we have come there */
 };
 
 struct vos_state_domain {

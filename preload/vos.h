@@ -269,11 +269,10 @@ static inline long vos_req_begin_about(struct vos_req *q, uint64_t word, enum vo
  * Bases as the library has them: those of the channel, and above a handle the incarnation that they
  * belong to. vos_forward() checks it and takes it out.
  */
-#define VOS_BASE_INC(base)	 ((uint8_t)((base) >> 48))
-#define VOS_BASE_OF(base, inc)	 ((uint64_t)(base) | (uint64_t)(inc) << 48)
-#define VOS_BASE_PLAIN(base)	 ((base) & ~(0xffull << 48))
-#define VOS_BASE_WORD(word)	 VOS_BASE_OF(VOS_WORD_HANDLE(word), VOS_WORD_INC(word))
-#define VOS_BASE_HERE(base, dom) VOS_BASE_OF(base, vos_domain[dom].inc)
+#define VOS_BASE_INC(base)     ((uint8_t)((base) >> 48))
+#define VOS_BASE_OF(base, inc) ((uint64_t)(base) | (uint64_t)(inc) << 48)
+#define VOS_BASE_PLAIN(base)   ((base) & ~(0xffull << 48))
+#define VOS_BASE_WORD(word)    VOS_BASE_OF(VOS_WORD_HANDLE(word), VOS_WORD_INC(word))
 
 /* --- marshalling by the table: forward.c ---------------------------------------------------- */
 
@@ -296,7 +295,6 @@ long vos_forward_at(enum vos_op op, const long a[6]) HIDDEN;
 
 struct vos_route {
 	int dom;	  /* VOS_TO_LOCAL: the kernel's; VOS_TO_DENY; else a domain */
-	int prefix;	  /* index in the configuration, or -1 */
 	uint64_t base;	  /* base for the domain */
 	long dirfd;	  /* for local: directory and path to use */
 	const char *path; /* remaining path, in buf or the caller's */
@@ -334,20 +332,26 @@ extern bool vos_files_remote HIDDEN;
 
 /* --- the working directory: calls/cwd.c ------------------------------------------------------ */
 
-/* The domain that it is in, or: the kernel's is right; the kernel's is the name of one in a domain. */
+/*
+ * The kernel's is right; the kernel's is the name of one in a domain; or else the domain that it is
+ * in, and the incarnation of the channel by which we have come there: it does not outlive that.
+ */
 enum { VOS_CWD_LOCAL = -1, VOS_CWD_NAMED = -2 };
-extern _Atomic int vos_cwd_domain HIDDEN;
-extern int vos_cwd_prefix HIDDEN;
+#define VOS_CWD_IN(dom, inc) ((int)(dom) | (int)(inc) << 8)
+#define VOS_CWD_DOMAIN(cwd)  ((unsigned)(cwd)&255)
+#define VOS_CWD_INC(cwd)     ((unsigned)(cwd) >> 8)
+#define VOS_CWD_BASE(cwd)    VOS_BASE_OF(VOS_BASE_CWD, VOS_CWD_INC(cwd))
+extern _Atomic int vos_cwd HIDDEN;
 /* The kernel's working directory is a new one: is it a name? */
 void vos_cwd_look(void) HIDDEN;
 /* Is @path, with the symlinks in it, a name of the working directory? */
 bool vos_cwd_is(const char *path) HIDDEN;
 /* Go where the name says. */
 long vos_cwd_enter(void) HIDDEN;
-/* Before a path that starts in the working directory: vos_cwd_domain is where that is. 0 or -errno. */
+/* Before a path that starts in the working directory: vos_cwd is where that is. 0 or -errno. */
 static inline long vos_cwd_known(void)
 {
-	return likely(vos_cwd_domain != VOS_CWD_NAMED) ? 0 : vos_cwd_enter();
+	return likely(vos_cwd != VOS_CWD_NAMED) ? 0 : vos_cwd_enter();
 }
 
 /* --- calls on two paths: cross.c ------------------------------------------------------------- */

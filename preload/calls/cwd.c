@@ -18,8 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-_Atomic int vos_cwd_domain = VOS_CWD_LOCAL;
-int vos_cwd_prefix = -1;
+_Atomic int vos_cwd = VOS_CWD_LOCAL;
 
 #define UNUSED(...)         \
 	(void)(long[])      \
@@ -27,14 +26,8 @@ int vos_cwd_prefix = -1;
 		__VA_ARGS__ \
 	}
 
-/* The answer to chdir and fchdir is the number of the root that the directory is below. */
-static int prefix_below(int dom, uint8_t inc, long root)
-{
-	return vos_domain_prefix((unsigned)dom, inc, (uint64_t)root);
-}
-
-/* Go to @path; where that is. */
-static long change(const char *path, int *dom, int *prefix)
+/* Go to @path; where that is, as vos_cwd has it. */
+static long change(const char *path, int *cwd)
 {
 	struct vos_redirect_buf rd;
 	struct vos_route r;
@@ -44,8 +37,7 @@ static long change(const char *path, int *dom, int *prefix)
 	while (!res) {
 		if (r.dom == VOS_TO_DENY)
 			return -EACCES;
-		*dom = r.dom;
-		*prefix = r.prefix;
+		*cwd = VOS_CWD_LOCAL;
 		if (r.dom == VOS_TO_LOCAL) {
 			res = vos_raw1(SYS_chdir, (long)r.path);
 			if (!res || !vos_route_again(&r, res, 0) || ++hops > VOS_HOPS_MAX)
@@ -55,10 +47,7 @@ static long change(const char *path, int *dom, int *prefix)
 		}
 		res = vos_forward(VOS_OP_chdir, (unsigned)r.dom,
 				  (const uint64_t[6]){ r.base, (uint64_t)r.path }, &rd);
-		if (res >= 0) {
-			*prefix = prefix_below(r.dom, VOS_BASE_INC(r.base), res);
-			return 0;
-		}
+		*cwd = VOS_CWD_IN(r.dom, VOS_BASE_INC(r.base));
 		if (res != VOS_REDIRECT)
 			return res == -ENOLINK ? -EIO : res;
 		res = vos_reroute(&r, &rd.r, &hops, 0);
@@ -68,17 +57,15 @@ static long change(const char *path, int *dom, int *prefix)
 
 long vos_sys_chdir(long path, long a1, long a2, long a3, long a4, long a5)
 {
-	int dom, prefix;
+	int cwd;
 	long r;
 
 	UNUSED(a1, a2, a3, a4, a5);
 	vos_need_init();
-	r = change((const char *)path, &dom, &prefix);
-	if (r)
-		return r;
-	vos_cwd_prefix = prefix;
-	vos_cwd_domain = dom;
-	return 0;
+	r = change((const char *)path, &cwd);
+	if (!r)
+		vos_cwd = cwd;
+	return r;
 }
 
 /* --- one that is a name --------------------------------------------------------------------- */
@@ -92,8 +79,7 @@ void vos_cwd_look(void)
 	if (vos_files_remote && vos_raw2(SYS_getcwd, (long)path, sizeof(path)) > 0 &&
 	    path[0] == '/')
 		p = vos_find_prefix(path, &rest);
-	vos_cwd_domain = p >= 0 && vos_config.prefix[p].to != VOS_TO_LOCAL ? VOS_CWD_NAMED
-									   : VOS_CWD_LOCAL;
+	vos_cwd = p >= 0 && vos_config.prefix[p].to != VOS_TO_LOCAL ? VOS_CWD_NAMED : VOS_CWD_LOCAL;
 }
 
 /* Once is enough. */
@@ -108,20 +94,19 @@ static void warn(const char *path)
 
 long vos_cwd_enter(void)
 {
-	int dom, prefix, named = VOS_CWD_NAMED;
+	int cwd, named = VOS_CWD_NAMED;
 	char path[VOS_PATH_MAX];
 	long r = vos_raw2(SYS_getcwd, (long)path, sizeof(path));
 
 	if (r < 0)
 		return r;
-	r = change(path, &dom, &prefix);
+	r = change(path, &cwd);
 	if (r == -ENOENT || r == -ENOTDIR)
 		warn(path);
 	if (r)
 		return r;
-	vos_cwd_prefix = prefix;
 	/* Unless another thread has gone elsewhere. */
-	atomic_compare_exchange_strong(&vos_cwd_domain, &named, dom);
+	atomic_compare_exchange_strong(&vos_cwd, &named, cwd);
 	return 0;
 }
 
@@ -140,22 +125,20 @@ long vos_sys_fchdir(long fd, long a1, long a2, long a3, long a4, long a5)
 		return r;
 	}
 	r = vos_forward_fd(VOS_OP_fchdir, w, (const long[6]){ fd });
-	if (r < 0)
-		return r;
-	vos_cwd_prefix = prefix_below((int)VOS_WORD_DOMAIN(w), VOS_WORD_INC(w), r);
-	vos_cwd_domain = (int)VOS_WORD_DOMAIN(w);
-	return 0;
+	if (!r)
+		vos_cwd = VOS_CWD_IN(VOS_WORD_DOMAIN(w), VOS_WORD_INC(w));
+	return r;
 }
 
 long vos_sys_getcwd(long buf, long size, long a2, long a3, long a4, long a5)
 {
+	const int cwd = vos_cwd;
 	long r;
 
 	UNUSED(a2, a3, a4, a5);
-	if (likely(vos_cwd_domain < 0))
+	if (likely(cwd < 0))
 		return vos_raw2(SYS_getcwd, buf, size);
-	r = vos_path_of((unsigned)vos_cwd_domain, VOS_BASE_HERE(VOS_BASE_CWD, vos_cwd_domain),
-			(char *)buf, (size_t)size);
+	r = vos_path_of(VOS_CWD_DOMAIN(cwd), VOS_CWD_BASE(cwd), (char *)buf, (size_t)size);
 	return r < 0 ? r : r + 1;
 }
 

@@ -17,13 +17,13 @@
 
 /* Old form, or the kernel's own when nothing is remote: same result, and what strace users expect.
  */
-#define OLD(name, op, ...)                                                                 \
-	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)          \
-	{                                                                                  \
-		vos_need_init();                                                           \
-		if (likely(!vos_files_remote && !vos_fdtab.nremote && vos_cwd_domain < 0)) \
-			return vos_raw6(SYS_##name, a0, a1, a2, a3, a4, a5);               \
-		return vos_forward_at(VOS_OP_##op, (const long[6]){ __VA_ARGS__ });        \
+#define OLD(name, op, ...)                                                          \
+	long vos_sys_##name(long a0, long a1, long a2, long a3, long a4, long a5)   \
+	{                                                                           \
+		vos_need_init();                                                    \
+		if (likely(!vos_files_remote && !vos_fdtab.nremote && vos_cwd < 0)) \
+			return vos_raw6(SYS_##name, a0, a1, a2, a3, a4, a5);        \
+		return vos_forward_at(VOS_OP_##op, (const long[6]){ __VA_ARGS__ }); \
 	}
 
 OLD(stat, newfstatat, CWD, a0, a1, 0)

@@ -377,7 +377,7 @@ static long open_dir(struct call *c, uint32_t *root)
 }
 
 /* Under its old number, which calls that are still on their way may be using. */
-static void set_cwd(struct client *cl, int fd, uint32_t root)
+static long set_cwd(struct client *cl, int fd, uint32_t root)
 {
 	if (cl->cwd < 0) {
 		cl->cwd = fd;
@@ -386,6 +386,7 @@ static void set_cwd(struct client *cl, int fd, uint32_t root)
 		close(fd);
 	}
 	cl->cwd_root = root;
+	return 0;
 }
 
 long svcd_call_chdir(struct call *c)
@@ -404,8 +405,7 @@ long svcd_call_chdir(struct call *c)
 	}
 	opened = c->opened;
 	c->opened = -1; /* not the call's any more */
-	set_cwd(c->client, opened, c->opened_root);
-	return c->opened_root;
+	return set_cwd(c->client, opened, c->opened_root);
 }
 
 long svcd_call_fchdir(struct call *c)
@@ -424,8 +424,7 @@ long svcd_call_fchdir(struct call *c)
 	fd = openat((int)c->a[0], ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	set_cwd(c->client, fd, root);
-	return root;
+	return set_cwd(c->client, fd, root);
 }
 
 /* The program's root lies in this domain: not supported, and said so. */

@@ -87,7 +87,8 @@ if domain == "storage":
         r = subprocess.run(command, capture_output=True)
         say("%s in a directory that is dead" % command[0], r.returncode != 0 and not r.stdout, r)
     say("nothing else was touched", os.listdir(home) == before)
-os.chdir("/")
+else:
+    os.chdir("/")
 # The other domain does not notice.
 if domain == "storage":
     c.sendall(b"alive")
@@ -103,6 +104,21 @@ start = time.monotonic()
 if domain == "storage":
     with open(path) as f:
         say("a new open works", f.read(3) == "xxx")
+    # The working directory was the old one's.
+    for name, f, *args in [("open", os.open, "f", os.O_RDONLY), ("getcwd", os.getcwd),
+                           ("a new file", os.open, "new", os.O_WRONLY | os.O_CREAT, 0o644),
+                           ("mkdir", os.mkdir, "new"), ("list", os.listdir, "."),
+                           ("chdir", os.chdir, ".."), ("cwd", os.stat, "/proc/self/cwd/f")]:
+        what = result(f, *args)
+        say("%s in the old directory" % name, what == "EIO", what)
+    pid = os.fork()
+    if not pid:
+        os._exit(result(os.stat, "f") != "EIO")
+    say("in a child, too", os.waitpid(pid, 0)[1] == 0)
+    r = subprocess.run(["cat", "f"], capture_output=True)
+    say("and in the next image", b"Input/output error" in r.stderr, r)
+    os.chdir(tree)
+    say("back", os.stat("f").st_size == 100000 and os.getcwd() == tree)
 else:
     n = socket.create_server(("127.0.0.1", 0))
     m = socket.create_connection(n.getsockname())
