@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The resolver. Its sockets are of class dns, whatever class inet is: each of libc's functions that
- * asks name servers is wrapped only to say so (vos_in_resolver) while libc's own function runs.
+ * asks name servers is wrapped only to say so (inside) while libc's own function runs. A signal
+ * handler may leave it for good, so longjmp() is wrapped to say that, too; or make sockets of its own on
+ * a stack of its own, so the frame is noted, and counts only for what lies on top of it.
  * Those that list interfaces ask the kernel through netlink: they are to see those of class inet.
  *
  * libc makes these sockets by system calls of its own, which reach us where libc is patched.
@@ -16,13 +18,48 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <resolv.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 void vos_resolver_init(void) HIDDEN;
 
-__thread int vos_in_resolver __attribute__((tls_model("initial-exec")));
+static __thread struct inside {
+	const void *frame;
+	enum vos_caller as;
+} inside __attribute__((tls_model("initial-exec")));
+
+/* Is it a caller's frame? What is on another stack is not. */
+static bool below_us(const void *frame)
+{
+	stack_t alt = { .ss_flags = SS_DISABLE };
+	const char *lo;
+
+	if (!vos_chan_confined)
+		vos_raw2(SYS_sigaltstack, 0, (long)&alt);
+	lo = alt.ss_sp;
+	if (!(alt.ss_flags & SS_DISABLE)) {
+		bool theirs = (const char *)frame >= lo && (const char *)frame < lo + alt.ss_size;
+
+		if (theirs != !!(alt.ss_flags & SS_ONSTACK))
+			return false;
+	}
+	return (const char *)frame > (const char *)__builtin_frame_address(0);
+}
+
+static struct inside present(void)
+{
+	static const struct inside none;
+
+	return inside.as != VOS_FROM_PROGRAM && below_us(inside.frame) ? inside : none;
+}
+
+enum vos_caller vos_caller(void)
+{
+	return present().as;
+}
 
 #pragma GCC diagnostic ignored "-Wredundant-decls"
 
@@ -54,6 +91,12 @@ __thread int vos_in_resolver __attribute__((tls_model("initial-exec")));
 /* clang-format on */
 ALL(REAL)
 
+#define JUMPS(X) X(longjmp) X(_longjmp) X(siglongjmp) X(__longjmp_chk)
+#define REAL_JUMP(name)                                                 \
+	EXPORT void name(void *env, int val) __attribute__((noreturn)); \
+	REAL(name)
+JUMPS(REAL_JUMP)
+
 static void *find(const char *name)
 {
 	char old[32] = "__";
@@ -66,6 +109,7 @@ void vos_resolver_init(void)
 {
 #define FIND(name) real_##name = (__typeof__(name) *)find(#name);
 	ALL(FIND)
+	JUMPS(FIND)
 }
 
 /* Called before our constructor ran, or what it is in was loaded later. */
@@ -75,17 +119,28 @@ void vos_resolver_init(void)
 			real_##name = (__typeof__(name) *)find(#name); \
 	} while (0)
 
-#define INSIDE(as, name, ...)                                \
-	({                                                   \
-		int was = vos_in_resolver;                   \
-		__typeof__(real_##name(__VA_ARGS__)) result; \
-                                                             \
-		NEED(name);                                  \
-		vos_in_resolver = VOS_FROM_##as;             \
-		result = real_##name(__VA_ARGS__);           \
-		vos_in_resolver = was;                       \
-		result;                                      \
+#define INSIDE(as, name, ...)                                                          \
+	({                                                                             \
+		struct inside was = present();                                         \
+		__typeof__(real_##name(__VA_ARGS__)) result;                           \
+                                                                                       \
+		NEED(name);                                                            \
+		inside = (struct inside){ __builtin_frame_address(0), VOS_FROM_##as }; \
+		result = real_##name(__VA_ARGS__);                                     \
+		inside = was;                                                          \
+		result;                                                                \
 	})
+
+/* libc's own functions do not jump: it is a handler that leaves them, by whatever name. */
+#define JUMP(name)                            \
+	EXPORT void name(void *env, int val)  \
+	{                                     \
+		NEED(name);                   \
+		inside.as = VOS_FROM_PROGRAM; \
+		real_##name(env, val);        \
+		__builtin_unreachable();      \
+	}
+JUMPS(JUMP)
 
 EXPORT int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 		       struct addrinfo **res)

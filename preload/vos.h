@@ -405,7 +405,4 @@ void vos_sigpipe(void) HIDDEN;
 void vos_epoll_closed(uint64_t word) HIDDEN;
 uint64_t vos_epoll_duped(uint64_t word) HIDDEN;
 
-/* Set while this thread is inside libc's resolver: its sockets are of class dns. */
-extern __thread int vos_in_resolver HIDDEN __attribute__((tls_model("initial-exec")));
-
 #endif

@@ -94,7 +94,7 @@ static int class_of(long family)
 {
 	bool inet = family == AF_INET || family == AF_INET6;
 
-	switch (vos_in_resolver) {
+	switch (vos_caller()) {
 	case VOS_FROM_RESOLVER: /* with the routes that it sorts addresses by */
 		return inet || family == AF_NETLINK ? vos_config.class_to[VOS_CLASS_DNS]
 						    : VOS_TO_LOCAL;

@@ -17,8 +17,9 @@ struct msghdr;
 
 #define VOS_DATAGRAM_MAX (64u << 10) /* no datagram is longer */
 
-/* Values of vos_in_resolver: class dns in the resolver, class inet where interfaces are listed. */
+/* Who makes a socket: of class dns in the resolver, of class inet where interfaces are listed. */
 enum vos_caller { VOS_FROM_PROGRAM, VOS_FROM_RESOLVER, VOS_FROM_INTERFACES };
+enum vos_caller vos_caller(void) HIDDEN;
 
 /* EPIPE of a call that is no MSG_NOSIGNAL: what the kernel does to the calling thread. */
 void vos_sigpipe(void) HIDDEN;
