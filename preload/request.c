@@ -176,7 +176,8 @@ static void give_block(struct vos_pool *pool, bool *used, struct vos_block *b)
 
 void vos_req_post(struct vos_req *q)
 {
-	if (unlikely(vos_lane_post(q->l, q->slot, q->skipped) == VOS_POSTED_KICK))
+	q->l->woke = vos_lane_post(q->l, q->slot, q->skipped) == VOS_POSTED_KICK;
+	if (unlikely(q->l->woke))
 		q->c->transport->ring(q->c);
 	q->slot |= VOS_SLOTS; /* posted */
 }

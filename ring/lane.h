@@ -43,6 +43,7 @@ struct vos_lane {
 	uint32_t depth;		/* calls between claim and release */
 	bool nested;		/* two calls overlapped since the last one began that was alone */
 	bool resync;		/* the next post kicks, whatever its slot says */
+	bool woke;		/* the last post kicked: the engine may have slept */
 	bool out_used, in_used; /* the small blocks */
 	uint16_t index;
 	int wake_fd;		    /* our end of the socket for VOS_WAIT_FD, or -1 */

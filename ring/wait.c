@@ -18,9 +18,10 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 
-#define SPIN_MAX   2000 /* pauses; about 50 us */
-#define SPIN_MIN   80	/* tried even if the last answers took longer */
-#define SPIN_PROBE 15	/* every so many calls: try the full window again */
+#define SPIN_MAX    2000	   /* pauses; about 50 us */
+#define SPIN_SLEEPY (SPIN_MAX / 2) /* with an average from here on sleep, after SPIN_MIN */
+#define SPIN_MIN    80		   /* tried even if the last answers took longer */
+#define SPIN_PROBE  15		   /* every so many calls: try the full window again */
 
 /* glibc registers restartable sequences since 2.35; their area tells the CPU at the cost of a load.
  */
@@ -51,25 +52,38 @@ static bool engine_on_our_cpu(struct vos_chan *c)
 	return (uint8_t)atomic_load_explicit(&c->sh->cpu, memory_order_relaxed) == vos_cpu();
 }
 
-static bool spin(struct vos_chan *c, struct vos_entry *e)
+/*
+ * What a spin of @i pauses of @limit says about the answers of its op, whose average was @avg. How
+ * long an engine took that had to be woken says little: that it was soon enough all the same, or
+ * nothing.
+ */
+static uint32_t learn(uint32_t avg, uint32_t i, uint32_t limit, bool woken)
+{
+	bool done = i < limit;
+
+	if (!done && (woken || limit == SPIN_MIN)) /* counts: one in SPIN_PROBE + 1 probes again */
+		return avg + 1 < SPIN_MAX * 2 ? avg + 1 : SPIN_MAX;
+	if (done && woken)
+		return avg - avg / 4;
+	if (done && avg >= SPIN_SLEEPY) /* what made it slow has gone: a few such are enough */
+		return (avg + i) / 2;
+	return avg - avg / 8 + (done ? i / 8 : SPIN_MAX / 4);
+}
+
+static bool spin(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e)
 {
 	uint16_t op = *(volatile uint16_t *)&e->op; /* once: the service can write it */
 	_Atomic uint16_t *pace = &c->pace[op < VOS_NOPS ? op : 0];
-	uint32_t avg = atomic_load_explicit(pace, memory_order_relaxed);
-	bool sleepy = avg >= SPIN_MAX / 2;
-	uint32_t limit = sleepy && (avg & SPIN_PROBE) != SPIN_PROBE ? SPIN_MIN : SPIN_MAX, i;
+	uint32_t avg = atomic_load_explicit(pace, memory_order_relaxed), i;
+	uint32_t limit = avg >= SPIN_SLEEPY && (avg & SPIN_PROBE) != SPIN_PROBE ? SPIN_MIN
+										: SPIN_MAX;
 
 	for (i = 0; i < limit; i++) {
 		if (vos_entry_done(e))
 			break;
 		relax();
 	}
-	if (i == limit && limit == SPIN_MIN) /* count, so that one in SPIN_PROBE + 1 probes again */
-		avg = avg + 1 < SPIN_MAX * 2 ? avg + 1 : SPIN_MAX;
-	else if (sleepy && i < limit) /* what made it slow has gone: a few such are enough */
-		avg = (avg + i) / 2;
-	else
-		avg = avg - avg / 8 + (i < limit ? i / 8 : SPIN_MAX / 4);
+	avg = learn(avg, i, limit, l->woke);
 	atomic_store_explicit(pace, (uint16_t)avg, memory_order_relaxed);
 	return i < limit;
 }
@@ -93,7 +107,7 @@ bool vos_chan_spin(struct vos_chan *c, struct vos_lane *l, int s)
 {
 	struct vos_entry *e = &l->slot[s];
 
-	return engine_on_our_cpu(c) ? yield(e) : spin(c, e);
+	return engine_on_our_cpu(c) ? yield(e) : spin(c, l, e);
 }
 
 int vos_chan_wait(struct vos_chan *c, struct vos_lane *l, int s, enum vos_wait how)

@@ -20,11 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_EVERY   64	  /* turns with work between two looks at epoll */
-#define LOOK_PARKED  4	  /* the same when calls are parked */
-#define SHARED_TURNS 2	  /* turns without work that we wait for a client on our own CPU */
-#define SPIN_LEAST   5000 /* ns: what polling starts with again */
-#define TIME_EVERY   32	  /* turns without work between two looks at the clock */
+#define LOOK_EVERY   64 /* turns with work between two looks at epoll */
+#define LOOK_PARKED  4	/* the same when calls are parked */
+#define SHARED_TURNS 2	/* turns without work that we wait for a client on our own CPU */
+#define TIME_EVERY   32 /* turns without work between two looks at the clock */
 
 struct engine engines[SVCD_ENGINES_MAX];
 
@@ -355,33 +354,19 @@ static bool shares_cpu(const struct engine *e)
 	return e->client_cpu == e->cpu;
 }
 
-/*
- * Nothing for a while: sleep. How long we poll before that follows what it would have saved us: a
- * request that comes soon after we have gone to sleep makes it longer, a long sleep shorter.
- */
+/* Nothing for a while: sleep. */
 static void idle(struct engine *e, uint64_t since_turn)
 {
-	uint64_t most = (uint64_t)opt.spin_us * 1000, before, slept;
-
 	if (!rest_lanes(e, since_turn))
 		return;
-	before = now_ns();
 	look(e, park_next_timer(e));
-	if (!driving)
-		return;
-	slept = now_ns() - before;
-	if (slept > most)
-		e->spin_ns /= 2;
-	else if (e->spin_ns < SPIN_LEAST)
-		e->spin_ns = most < SPIN_LEAST ? most : SPIN_LEAST;
-	else
-		e->spin_ns = 2 * e->spin_ns < most ? 2 * e->spin_ns : most;
-	publish_cpu(e);
+	if (driving)
+		publish_cpu(e);
 }
 
 void engine_drive(struct engine *e)
 {
-	uint64_t idle_since = 0, idle_turn = 0;
+	uint64_t idle_since = 0, idle_turn = 0, spin_ns = (uint64_t)opt.spin_us * 1000;
 	uint32_t quiet = 0, worked = 0;
 
 	driving = e;
@@ -425,7 +410,7 @@ void engine_drive(struct engine *e)
 			if (quiet == TIME_EVERY) {
 				idle_since = now;
 				publish_cpu(e);
-			} else if (now - idle_since > e->spin_ns) {
+			} else if (now - idle_since > spin_ns) {
 				idle(e, idle_turn);
 				quiet = 0;
 			}
@@ -448,7 +433,6 @@ int engine_init(struct engine *e, int index)
 
 	e->index = index;
 	e->client_cpu = 255;
-	e->spin_ns = (uint64_t)opt.spin_us * 1000;
 	e->mailbox.type = SOURCE_MAILBOX;
 	list_init(&e->active);
 	list_init(&e->clients);

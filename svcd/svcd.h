@@ -434,7 +434,6 @@ struct engine {
 	struct list free_calls;
 	uint8_t client_cpu; /* of the last call */
 	uint8_t cpu;	    /* ours, as of the last look */
-	uint64_t spin_ns;   /* how long it polls without work, at present */
 
 	/* aio.c */
 	struct source aio_source;
