@@ -202,7 +202,8 @@ static int file_setting(struct vos_parse *p, const char *path, const char *value
 			return vos_fail(p, p->line, "'%s' takes no root: write file PATH = %s",
 					name, name);
 	} else if (!colon) {
-		return vos_fail(p, p->line, "'file' needs a root in the domain: %s:/PATH", name);
+		return vos_fail(p, p->line, "bad value '%s' of 'file': DOMAIN:/ROOT, local or deny",
+				value);
 	} else if (vos_value_path(p, "root", colon + 1, new.root)) {
 		return p->ret;
 	}

@@ -460,5 +460,9 @@ int engine_start(struct engine *e)
 		return -r;
 	CPU_ZERO(&set);
 	CPU_SET((unsigned)(opt.cpu + e->index), &set);
-	return -pthread_setaffinity_np(t, sizeof(set), &set);
+	r = pthread_setaffinity_np(t, sizeof(set), &set);
+	if (r)
+		log_line(3, "--cpu %d: engine %d cannot run on CPU %d", opt.cpu, e->index,
+			 opt.cpu + e->index);
+	return -r;
 }

@@ -152,7 +152,7 @@ static void set_option(int o, const char *arg)
 		if (opt.nlisten == SVCD_LISTEN_MAX)
 			die("--listen: up to %d addresses are allowed", SVCD_LISTEN_MAX);
 		t = transport_find(arg, &where);
-		problem = t ? t->check(where) : "no such kind of address";
+		problem = t ? t->check(where) : "unix:PATH is allowed";
 		if (problem)
 			die("--listen %s: %s", arg, problem);
 		opt.listen[opt.nlisten++] = arg;

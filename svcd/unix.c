@@ -377,7 +377,7 @@ static void hello(int sock)
 	id = ident_of_peer(sock, &pid);
 	if (!id)
 		goto out;
-	why = "this service can act for its own user only";
+	why = "this service can act only for its own user, with all of its groups";
 	if (!ident_may_attach(id))
 		goto out;
 	r = 0;

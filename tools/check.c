@@ -42,6 +42,8 @@ static void say_unreachable(const char *file, const struct vos_domain_config *d,
 		text = strerror(-error);
 		if (error == -ENOENT || error == -ECONNREFUSED)
 			hint = " (is its svcd running?)";
+		else if (error == -EACCES)
+			hint = " (does the socket's directory let this user through?)";
 		else if (error == -EPROTOTYPE)
 			hint = " (what listens there is no svcd)";
 	}

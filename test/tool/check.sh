@@ -140,14 +140,19 @@ mkdir "$work/own"
 chown 65534:65534 "$work/own"
 serve own "${nobody[@]}" "$svcd" --domain net --listen "unix:$work/own/net.sock"
 config own/net storage 'inet = net'
-expect 1 "$work/conf:2: domain 'net' cannot be used at .*: this service can act for its own user only
+expect 1 "$work/conf:2: domain 'net' cannot be used at .*: this service can act only for its own user, with all of its groups
 storage: ok: .*" "${check[@]}"
 expect 0 "net: ok: .*
 storage: ok: .*" "${nobody[@]}" "${check[@]}"
-expect 0 "virtuos: domain net cannot be used at .*: this service can act for its own user only
+expect 0 "virtuos: domain net cannot be used at .*: this service can act only for its own user, with all of its groups
 ENETDOWN
 ENETDOWN
 ENETDOWN" "${preloaded[@]}" python3 -u "$work/sockets.py"
+
+# --- a socket in a directory that we may not search ---
+chmod 700 "$work/own"
+expect 1 "$work/conf:2: domain 'net' cannot be used at .*: Permission denied \(does the socket's directory let this user through\?\)
+storage: ok: .*" setpriv --reuid=1 --regid=1 --clear-groups "${check[@]}"
 
 # --- a service of another version: what it answers, from a real one ---
 cat >"$work/old.py" <<'END'

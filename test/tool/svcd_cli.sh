@@ -53,6 +53,8 @@ for name in '' 'a b' 'a/b' '[a]' 12345678901234567890123456789012; do
 	refused 2 "1 to 31 letters, digits, '_', '.' and '-' are allowed" --domain "$name" "${listen[@]}"
 done
 refused 2 'absolute path below 108 bytes' --domain d --listen unix:run/a
+refused 2 'unix:PATH is allowed' --domain d --listen "$work/run/a"
+refused 1 'engine 0 cannot run on CPU 1023' --domain d "${listen[@]}" --cpu 1023
 # What has been made goes again when the start fails later.
 refused 1 'No such file' --domain d "${listen[@]}" --listen "unix:$work/gone/b"
 refused 1 'No such file' --domain d "${listen[@]}" --root "$work/gone"
