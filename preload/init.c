@@ -198,6 +198,7 @@ void vos_init(void)
 		vos_say("no memory for the descriptor table", NULL);
 		vos_die(127);
 	}
+	vos_left_init();
 	vos_process_init();
 	if (vos_files_remote && vos_cwd == VOS_CWD_LOCAL) /* no inherited one */
 		vos_cwd_look();

@@ -41,7 +41,7 @@ static long find_lane(unsigned dom, struct vos_chan *c, struct vos_lane **found)
 
 #define MAX_ERRNO 4095
 
-static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const void *frame);
+static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const struct vos_req *now);
 
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 {
@@ -77,8 +77,9 @@ long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 	q->slot = vos_lane_claim(q->l, &q->skipped);
 	if (unlikely(q->slot < 0))
 		return -EAGAIN;
-	q->l->held[q->slot].frame = q;
 	q->e = &q->l->slot[q->slot];
+	VOS_HANDLER_FENCE();
+	q->l->held[q->slot].frame = q;
 	q->e->op = (uint16_t)op;
 	q->e->cpu = vos_cpu();
 	q->e->result = (int64_t)VOS_REF_NULL;
@@ -332,33 +333,6 @@ void vos_req_end(struct vos_req *q)
 
 /* --- calls that were left by longjmp() ------------------------------------------------------ */
 
-/*
- * A signal handler that interrupted a call may leave it for good. Then the call's frame lies below
- * or at the present one: deeper than any that is still in use. Frames of another stack than ours
- * tell nothing, except that a handler's own stack that we are not on is not in use.
- */
-static bool left(const void *frame, const void *now, const stack_t *alt)
-{
-	const char *lo = alt->ss_sp, *hi = lo + alt->ss_size;
-	bool theirs = !(alt->ss_flags & SS_DISABLE) && (const char *)frame >= lo &&
-		      (const char *)frame < hi;
-	bool ours = alt->ss_flags & SS_ONSTACK;
-
-	if (theirs != ours)
-		return theirs; /* it ran on the handlers' stack, and we do not */
-	return (const char *)frame <= (const char *)now;
-}
-
-bool vos_frame_left(const void *frame, const void *now)
-{
-	stack_t alt = { .ss_flags = SS_DISABLE };
-
-	if (vos_chan_confined)
-		return false;
-	vos_raw2(SYS_sigaltstack, 0, (long)&alt);
-	return left(frame, now, &alt);
-}
-
 static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int s)
 {
 	struct vos_req q = { .c = c,
@@ -382,17 +356,13 @@ static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int
 	vos_req_end(&q);
 }
 
-static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const void *frame)
+/* A signal handler that interrupts a call may leave it for good. */
+static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const struct vos_req *now)
 {
-	stack_t alt = { .ss_flags = SS_DISABLE };
-
 	if (vos_chan_confined)
 		return;
-	vos_raw2(SYS_sigaltstack, 0, (long)&alt);
 	for (int s = 0; s < (int)VOS_SLOTS; s++) {
-		const void *f = l->held[s].frame;
-
-		if (!(l->claimed & 1u << s) || !f || !left(f, frame, &alt))
+		if (!(l->claimed & 1u << s) || !vos_req_left(l, s, now))
 			continue;
 		awake(c, l);
 		drop_claim(c, l, dom, s);

@@ -179,6 +179,10 @@ struct vos_req {
 	size_t redirect_size;	  /* room for a redirect at the end of in */
 };
 
+/* Has the call with slot @s of this thread's lane been left for good? @now: the present one. */
+bool vos_req_left(const struct vos_lane *l, int s, const struct vos_req *now) HIDDEN;
+void vos_left_init(void) HIDDEN; /* left.c */
+
 /* 0, or -errno: -ENOLINK, -EACCES, -EINTR, no channel; -ENOMEM; -EAGAIN, no lane. */
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op) HIDDEN;
 /* Room in the program's / the service's area, at least @min and if possible @want bytes. */
@@ -234,8 +238,8 @@ void vos_req_end(struct vos_req *q) HIDDEN;
 long vos_req_simple(unsigned dom, enum vos_op op, uint64_t a0) HIDDEN;
 /* One about the handle of @word; its answer is 0, or a handle if that is what the op makes. */
 long vos_req_about(uint64_t word, enum vos_op op) HIDDEN;
-/* Has the call with a frame at @frame been left by longjmp()? Asked at @now, further down. */
-bool vos_frame_left(const void *frame, const void *now) HIDDEN;
+/* Has the call with a frame at @then been left by longjmp(), for certain? Asked at @now. */
+bool vos_frame_left(const void *then, const void *now) HIDDEN;
 
 /* The errno for a descriptor whose service is gone: the word says what it was. */
 long vos_dead(uint64_t word, bool transfer) HIDDEN;

@@ -28,6 +28,7 @@
 #include "ring/pool.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* What a claim holds, for the case that its frame is left by longjmp(). */
 struct vos_held {
@@ -104,6 +105,8 @@ static inline int vos_lane_claim(struct vos_lane *l, bool *skipped)
 		*skipped = true;
 		l->resync = true;
 	}
+	l->held[s].frame = NULL; /* that of the claim before tells nothing of this one */
+	VOS_HANDLER_FENCE();
 	l->claimed |= 1u << s;
 	l->number[s] = n;
 	VOS_HANDLER_FENCE();
