@@ -35,6 +35,28 @@ static const char tag;
 
 #define PHASE_BIT 30 /* in the key of a waiting thread */
 
+/*
+ * The next number of @e at or after @fd; -1. Before it had a record, threads were counted under the
+ * number that they waited by, since then all by the one that it was first seen under.
+ */
+static long next_number(const struct vos_epoll *e, long fd)
+{
+	if (e->refs == 1)
+		return fd <= e->fd ? e->fd : -1;
+	for (; (unsigned long)fd < vos_fdtab.end; fd++)
+		if (VOS_WORD_KIND(vos_fd(fd)) == VOS_FD_EPOLL && vos_epoll_get(vos_fd(fd)) == e)
+			return fd;
+	return -1;
+}
+
+static bool waited_for(const struct vos_epoll *e, int phase)
+{
+	for (long fd = next_number(e, 0); fd >= 0; fd = next_number(e, fd + 1))
+		if (atomic_load(&waiting[phase][(unsigned)fd % NUMBERS]))
+			return true;
+	return false;
+}
+
 /* Under the lock. */
 static void begin_nudge(struct vos_epoll *e, int bell)
 {
@@ -44,8 +66,7 @@ static void begin_nudge(struct vos_epoll *e, int bell)
 	atomic_store(&e->phase, !phase);
 	/* Pairs with the fence in vos_epoll_enter(). */
 	atomic_thread_fence(memory_order_seq_cst);
-	/* Under another number of it they may wait uncounted. */
-	if (!atomic_load(&waiting[phase][(unsigned)epfd % NUMBERS]) && e->refs == 1)
+	if (!waited_for(e, phase))
 		return;
 	atomic_store(&ever_nudged, true);
 	if (!vos_raw4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, bell, (long)&ev))
@@ -103,7 +124,7 @@ static void last_of_phase(long key, int phase)
 		return;
 	vos_epoll_lock(&mask);
 	if (vos_epoll_get(vos_fd(key)) == e && e->nudge >= 0 && phase != e->phase &&
-	    !waiting[phase][key])
+	    !waited_for(e, phase))
 		end_nudge(e);
 	vos_epoll_unlock(&mask);
 }
@@ -134,7 +155,8 @@ void vos_epoll_overdue(struct vos_epoll *e)
 
 	vos_epoll_lock(&mask);
 	if (e->nudge >= 0) {
-		atomic_store(&waiting[!e->phase][(unsigned)e->fd % NUMBERS], 0);
+		for (long fd = next_number(e, 0); fd >= 0; fd = next_number(e, fd + 1))
+			atomic_store(&waiting[!e->phase][(unsigned)fd % NUMBERS], 0);
 		end_nudge(e);
 	}
 	vos_epoll_unlock(&mask);

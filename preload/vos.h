@@ -408,5 +408,7 @@ void vos_sigpipe(void) HIDDEN;
 /* The last number of an epoll with companions was closed; another number for it: its word. */
 void vos_epoll_closed(uint64_t word) HIDDEN;
 uint64_t vos_epoll_duped(uint64_t word) HIDDEN;
+/* The kernel has duplicated the local @fd: @to, or an error; that is the result. */
+long vos_epoll_copied(long fd, long to) HIDDEN;
 
 #endif

@@ -29,6 +29,11 @@ static bool may_be_epoll(long fd)
 	       1;
 }
 
+long vos_epoll_copied(long fd, long to)
+{
+	return unlikely(may_be_epoll(fd)) ? note_made(to) : to;
+}
+
 long vos_sys_epoll_create(long size, long a1, long a2, long a3, long a4, long a5)
 {
 	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;

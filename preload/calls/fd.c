@@ -152,7 +152,7 @@ long vos_sys_dup(long fd, long a1, long a2, long a3, long a4, long a5)
 	uint64_t w = vos_fd(fd);
 
 	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
-	return likely(!w) ? vos_raw1(SYS_dup, fd) : dup_to(fd, w, 0, false);
+	return likely(!w) ? vos_epoll_copied(fd, vos_raw1(SYS_dup, fd)) : dup_to(fd, w, 0, false);
 }
 
 /* Can there be a descriptor @to? */
@@ -184,7 +184,7 @@ static long swap(long fd, long to, long flags, uint64_t d, uint64_t *old)
 		*old = vos_fd_set(to, d);
 	if (r < 0)
 		*old = d;
-	return r;
+	return fd < 0 ? r : vos_epoll_copied(fd, r);
 }
 
 static long dup_over(long fd, long to, long flags, uint64_t w, uint64_t old)
@@ -219,7 +219,7 @@ long vos_sys_dup2(long fd, long to, long a2, long a3, long a4, long a5)
 
 	(void)a2, (void)a3, (void)a4, (void)a5;
 	if (likely(!w && !old) || (int)fd == (int)to)
-		return vos_raw2(SYS_dup2, fd, to);
+		return vos_epoll_copied(fd, vos_raw2(SYS_dup2, fd, to));
 	if (!w) { /* nothing is closed if fd is not open */
 		long r = vos_raw2(SYS_fcntl, fd, F_GETFD);
 
@@ -235,7 +235,7 @@ long vos_sys_dup3(long fd, long to, long flags, long a3, long a4, long a5)
 
 	(void)a3, (void)a4, (void)a5;
 	if (likely(!w && !old) || (int)fd == (int)to || flags & ~(long)O_CLOEXEC)
-		return vos_raw3(SYS_dup3, fd, to, flags);
+		return vos_epoll_copied(fd, vos_raw3(SYS_dup3, fd, to, flags));
 	if (!w) {
 		long r = vos_raw2(SYS_fcntl, fd, F_GETFD);
 
@@ -311,6 +311,8 @@ long vos_sys_fcntl(long fd, long cmd, long arg, long a3, long a4, long a5)
 	if (likely(!w)) {
 		if (cmd == F_SETLKW || cmd == F_OFD_SETLKW)
 			return vos_local(SYS_fcntl, fd, cmd, arg, 0, 0, 0);
+		if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+			return vos_epoll_copied(fd, vos_raw3(SYS_fcntl, fd, cmd, arg));
 		return vos_raw3(SYS_fcntl, fd, cmd, arg);
 	}
 	if (VOS_WORD_KIND(w) == VOS_FD_OURS)
