@@ -80,34 +80,6 @@ static int64_t now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Kept by the kernel alone: read it without changing what other threads see for long. */
-static uint32_t current_umask(void)
-{
-	char buf[1024];
-	long fd =
-		vos_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
-	long n = fd < 0 ? 0 : vos_raw3(SYS_read, fd, (long)buf, sizeof(buf) - 1);
-	uint32_t mask = 0;
-
-	if (fd >= 0)
-		vos_raw1(SYS_close, fd);
-	for (long i = 0; i + 8 < n; i++) {
-		static const char key[] = "Umask:\t";
-		long k = 0;
-
-		while (k < 7 && buf[i + k] == key[k])
-			k++;
-		if (k < 7)
-			continue;
-		for (i += 7; i < n && buf[i] >= '0' && buf[i] <= '7'; i++)
-			mask = mask * 8 + (uint32_t)(buf[i] - '0');
-		return mask;
-	}
-	mask = (uint32_t)vos_raw1(SYS_umask, 022);
-	vos_raw1(SYS_umask, mask);
-	return mask;
-}
-
 static struct vos_chan *new_chan(void)
 {
 	long p = vos_raw6(SYS_mmap, 0, sizeof(struct vos_chan), PROT_READ | PROT_WRITE,
@@ -131,7 +103,7 @@ static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2]
 	struct vos_hello h = { .magic = VOS_MAGIC,
 			       .version = VOS_VERSION,
 			       .kind = VOS_HELLO_ATTACH,
-			       .umask = current_umask(),
+			       .umask = vos_umask(),
 			       .ticket = { ticket[0], ticket[1] } };
 	struct vos_welcome w = { 0 };
 	const struct vos_domain_config *d = &vos_config.domain[dom];
@@ -184,8 +156,8 @@ static struct vos_chan *attach(unsigned dom, uint64_t blocked, long *err)
 	if (!have_ticket)
 		next_incarnation(d);
 	c->incarnation = d->inc;
-	/* Release: incarnation and roots first. Pairs with the load in vos_req_begin(). */
-	atomic_store_explicit(&d->chan, c, memory_order_release);
+	/* Incarnation and roots first: pairs with the load in vos_req_begin(). And with umask(). */
+	atomic_store(&d->chan, c);
 	return c;
 }
 
@@ -229,6 +201,7 @@ struct vos_chan *vos_domain_chan(unsigned dom, long *err)
 {
 	const struct timespec t = { 0, 100000 };
 	const struct vos_handled before = vos_handled;
+	const uint32_t umasks = vos_umasks();
 	int64_t since = now_ms();
 	struct vos_chan *c;
 	uint64_t mask;
@@ -248,6 +221,8 @@ struct vos_chan *vos_domain_chan(unsigned dom, long *err)
 		c = attach_patiently(dom, since, mask, err);
 		unlock(&attaching, &mask);
 	} while (!c && *err == -EINTR && vos_handled.hard == before.hard);
+	if (c && vos_umasks() != umasks)
+		vos_umask_tell(dom);
 	return c;
 }
 

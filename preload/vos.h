@@ -156,6 +156,14 @@ int vos_domain_prefix(unsigned dom, uint8_t inc, uint64_t root) HIDDEN;
 /* In a fork child: every channel was the parent's. */
 void vos_domain_forked(void) HIDDEN;
 
+/* --- the umask: calls/umask.c --------------------------------------------------------------- */
+
+uint32_t vos_umask(void) HIDDEN;
+/* How often it has been changed. */
+uint32_t vos_umasks(void) HIDDEN;
+/* The service's copy may be that of before. */
+void vos_umask_tell(unsigned dom) HIDDEN;
+
 /* This thread's identity; refreshed after fork. */
 int vos_tid(void) HIDDEN;
 int vos_pid(void) HIDDEN;

@@ -101,16 +101,7 @@ long vos_sys_getdents(long fd, long p, long n, long a3, long a4, long a5)
 	return vos_fd(fd) ? -ENOSYS : vos_raw3(SYS_getdents, fd, p, n);
 }
 
-/* --- and two that are not about paths -------------------------------------------------------- */
-
-long vos_sys_umask(long mask, long a1, long a2, long a3, long a4, long a5)
-{
-	UNUSED(a1, a2, a3, a4, a5);
-	for (int i = 0; i < vos_config.ndomains; i++)
-		if (atomic_load_explicit(&vos_domain[i].chan, memory_order_relaxed))
-			vos_req_simple((unsigned)i, VOS_OP_umask, (uint64_t)mask);
-	return vos_raw1(SYS_umask, mask);
-}
+/* --- and one that is not about paths --------------------------------------------------------- */
 
 long vos_sys_uname(long buf, long a1, long a2, long a3, long a4, long a5)
 {
