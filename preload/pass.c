@@ -162,9 +162,12 @@ static long make_file(uint64_t w)
 	return r == -EMFILE || r == -EAGAIN || r == -ENOMEM ? -ETOOMANYREFS : r;
 }
 
+#define FILES_MAX 253 /* descriptors that the kernel passes on with one message */
+
 struct passing {
-	const struct msghdr *from; /* the program's */
-	struct msghdr m;	   /* with files of ours */
+	struct msghdr m; /* with files of ours */
+	int file[FILES_MAX];
+	size_t nfiles;
 	_Alignas(struct cmsghdr) char control[CONTROL_MAX];
 };
 
@@ -176,36 +179,29 @@ static long put_files(struct passing *p)
 
 		for (size_t i = 0; i < n; i++) {
 			uint64_t w = vos_fd(number_at(at, i));
-			long fd = w ? make_file(w) : 0;
-			int number = (int)fd;
+			int *file = &p->file[p->nfiles];
+			long fd;
 
+			if (!w)
+				continue;
+			fd = p->nfiles < FILES_MAX ? make_file(w) : -EINVAL;
 			if (fd < 0)
 				return fd;
-			if (w)
-				memcpy(at + i * sizeof(int), &number, sizeof(number));
+			*file = (int)fd;
+			p->nfiles++;
+			memcpy(at + i * sizeof(*file), file, sizeof(*file));
 		}
 	}
 	return 0;
 }
 
-/* Where the copy differs from the program's message there is a file of ours. */
 static void close_files(void *arg)
 {
-	struct passing *p = arg;
+	const struct passing *p = arg;
 
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(&p->m); h; h = CMSG_NXTHDR(&p->m, h)) {
-		char *at;
-		size_t n = numbers(h, control_end(&p->m), &at);
-		const char *old = (const char *)p->from->msg_control + (at - p->control);
-
-		for (size_t i = 0; i < n; i++) {
-			int fd = number_at(at, i);
-
-			if (fd == number_at(old, i))
-				continue;
-			vos_fd_set(fd, 0);
-			vos_raw1(SYS_close, fd);
-		}
+	for (size_t i = 0; i < p->nfiles; i++) {
+		vos_fd_set(p->file[i], 0);
+		vos_raw1(SYS_close, p->file[i]);
 	}
 }
 
@@ -214,12 +210,13 @@ long vos_pass_send(long sock, const struct msghdr *m, long flags)
 	struct passing p;
 	volatile long r;
 
-	if (m->msg_controllen > CONTROL_MAX)
-		return -ENOBUFS;
-	p.from = m;
+	/* The program's may change while we look at it, so it is read once. */
 	p.m = *m;
+	if (p.m.msg_controllen > CONTROL_MAX)
+		return -ENOBUFS;
+	memcpy(p.control, p.m.msg_control, p.m.msg_controllen);
 	p.m.msg_control = p.control;
-	memcpy(p.control, m->msg_control, m->msg_controllen);
+	p.nfiles = 0;
 	pthread_cleanup_push(close_files, &p);
 	r = put_files(&p);
 	if (!r)
