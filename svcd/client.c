@@ -70,6 +70,7 @@ static void client_free(struct client *cl)
 	ident_put(cl->ident);
 	free_table(cl->table);
 	free(cl->lane);
+	user_release(cl->counter, cl->charged);
 	free(cl);
 	atomic_fetch_sub(&client_count, 1);
 }
@@ -261,6 +262,21 @@ static void enter_engine(struct engine *e, void *arg)
 		epoll_ctl(e->epoll, EPOLL_CTL_ADD, cl->pidfd, &pe);
 }
 
+/* Whoever it may be by now: all of it is on the account of who has attached. */
+int client_charge(struct client *cl, int n)
+{
+	int counter = user_charge(cl->user, n);
+
+	if (counter < 0)
+		return counter;
+	cl->counter = counter; /* always the same */
+	atomic_fetch_add(&cl->charged, n);
+	return 0;
+}
+
+/* Connection, process, working directory. */
+#define OWN_FDS 3
+
 /*
  * What all transports have in common: the client's memory is mapped, its identity and process are
  * known. 0 or -errno.
@@ -272,6 +288,11 @@ int client_prepare(struct client *cl, const struct vos_hello *h, const char **wh
 	*why = "too many clients";
 	if (atomic_load(&client_count) > opt.max_clients)
 		return -EUSERS;
+	*why = "too many descriptors of this user";
+	cl->user = cl->ident->uid;
+	r = client_charge(cl, OWN_FDS);
+	if (r)
+		return r;
 	*why = "out of memory";
 	if (!cl->table)
 		return -ENOMEM;
@@ -287,6 +308,10 @@ int client_prepare(struct client *cl, const struct vos_hello *h, const char **wh
 	*why = "no such ticket";
 	if (h->ticket[0] | h->ticket[1])
 		r = ticket_take(h->ticket, cl);
+	if (r)
+		return r;
+	*why = "too many descriptors of this user";
+	r = client_charge(cl, (int)cl->nroots);
 	if (r)
 		return r;
 	*why = "out of memory";

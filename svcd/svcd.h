@@ -282,8 +282,13 @@ struct client {
 	uint32_t stuck;		  /* calls in which a driver got stuck lately */
 	uint64_t stuck_at;	  /* the last one, ns */
 	struct handle_table *table;
+	uid_t user;	     /* who has attached */
+	int counter;	     /* of that user's descriptors */
+	_Atomic int charged; /* descriptors of its own that are counted as that user's */
 };
 
+/* It is to have @n more descriptors, besides those of its table. 0 or -ENFILE. */
+int client_charge(struct client *, int n);
 struct client *client_get(struct client *);
 void client_put(struct client *);
 void client_drop(struct client *); /* driver: hung up or broken */

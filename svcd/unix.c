@@ -44,9 +44,15 @@ static bool is_unix_stream(int fd)
 static void take_wake_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
 {
 	struct lane *l = m->lane < cl->nlanes ? &cl->lane[m->lane] : NULL;
+	const char *why =
+		"wake descriptor that is none, or for a lane that does not exist or has one";
 	const uint8_t one = 1;
 	int none = -1;
 
+	if (client_charge(cl, 1)) {
+		l = NULL;
+		why = "too many descriptors of its user";
+	}
 	/* Once: whoever completes a call may be using it. */
 	if (l && is_unix_stream(fd) && atomic_compare_exchange_strong(&l->wake_fd, &none, fd)) {
 		/* The first call to be waited for with it may have been completed before. */
@@ -54,8 +60,7 @@ static void take_wake_fd(struct client *cl, const struct vos_bell_fd *m, int fd)
 		return;
 	}
 	discard(fd);
-	client_break(cl,
-		     "wake descriptor that is none, or for a lane that does not exist or has one");
+	client_break(cl, why);
 }
 
 static void take_fd(struct client *cl, const struct vos_bell_fd *m, int fd)

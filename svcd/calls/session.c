@@ -32,6 +32,7 @@ long svcd_call_root(struct call *c)
 	char path[VOS_PATH_MAX];
 	struct stat st;
 	long fd;
+	int err;
 
 	if (cl->nroots == SVCD_ROOTS_MAX)
 		return -ENOSPC;
@@ -44,9 +45,10 @@ long svcd_call_root(struct call *c)
 	if (fd < 0)
 		return -errno;
 	r->fd = (int)fd;
-	if (fstat(r->fd, &st)) {
+	err = fstat(r->fd, &st) ? -EIO : client_charge(cl, 1);
+	if (err) {
 		close(r->fd);
-		return -EIO;
+		return err;
 	}
 	r->dev = st.st_dev;
 	r->ino = st.st_ino;

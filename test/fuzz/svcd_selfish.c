@@ -407,6 +407,38 @@ static void tickets(void)
 	others_are_served();
 }
 
+/* What programs have besides files: one user's do not take what others need. Until the input ends. */
+static void clients(void)
+{
+	int n, roots, pair[2];
+	long r = 0;
+
+	for (n = 0; !r && n < 1000; n++) {
+		memset(&chan, 0, sizeof(chan));
+		r = attach(&chan);
+		if (r)
+			break;
+		lane = vos_chan_lane(&chan, gettid(), getpid());
+		out = VOS_PROGRAM_DATA + (uint32_t)VOS_ALIGN(LANES * VOS_SMALL);
+		strcpy(out_ptr(), "/");
+		for (roots = 0; r >= 0 && roots < 10; roots++)
+			r = request(VOS_OP_root, ARGS(VOS_REF(out, 8)));
+		for (uint32_t l = 0; r >= 0 && l < 8; l++) {
+			const struct vos_bell_fd m = { .tag = VOS_TAG_WAKE, .lane = l };
+
+			if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+				fail("socketpair", -errno);
+			hand_over(chan.bell, &m, sizeof(m), pair[0]);
+			r = request(VOS_OP_nop, ARGS(0));
+		}
+		r = r < 0 ? r : 0;
+	}
+	printf("%d clients, then: %s\n", n, strerror((int)-r));
+	if (!r)
+		fail("there is an end to clients", r);
+	getchar();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -421,6 +453,7 @@ int main(int argc, char **argv)
 		{ "lingering-bells", lingering_bells, false },
 		{ "other-wake-fd", other_wake_fd, false },
 		{ "tickets", tickets, true },
+		{ "clients", clients, false },
 	};
 	uid_t uid;
 
