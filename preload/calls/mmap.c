@@ -2,8 +2,8 @@
 /*
  * mmap of a remote file. A private mapping is a copy: anonymous memory filled with the file's
  * bytes, which is what a private mapping may look like (changes to the file after mmap need not
- * show). A shared read-only one would have to show them, and a writable one to write them: ENODEV,
- * as from a file system that cannot map.
+ * show); but pages behind the file's end are there, too, as zeros. A shared read-only one would have
+ * to show them, and a writable one to write them: ENODEV, as from a file system that cannot map.
  */
 #define _GNU_SOURCE
 #include "preload/calls/rw.h"
