@@ -450,19 +450,28 @@ int engine_init(struct engine *e, int index)
 	return 0;
 }
 
-int engine_start(struct engine *e)
+/* --cpu. */
+int engine_pin(const struct engine *e, pthread_t driver)
 {
 	cpu_set_t set;
+
+	if (opt.cpu < 0)
+		return 0;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)(opt.cpu + e->index), &set);
+	return -pthread_setaffinity_np(driver, sizeof(set), &set);
+}
+
+int engine_start(struct engine *e)
+{
 	pthread_t t;
 	int r = pthread_create(&t, NULL, engine_thread, e);
 
-	if (r || opt.cpu < 0)
+	if (r)
 		return -r;
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)(opt.cpu + e->index), &set);
-	r = pthread_setaffinity_np(t, sizeof(set), &set);
+	r = engine_pin(e, t);
 	if (r)
 		log_line(3, "--cpu %d: engine %d cannot run on CPU %d", opt.cpu, e->index,
 			 opt.cpu + e->index);
-	return -r;
+	return r;
 }

@@ -166,6 +166,7 @@ struct description {
 	_Atomic int flags;     /* O_DIRECT and O_APPEND, of a file; see aio.c */
 	_Atomic bool lingers;  /* SO_LINGER: its last close() may wait */
 	_Atomic int64_t timeout[2]; /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+	_Atomic int lowat;	    /* SO_RCVLOWAT of a stream, if it has been set */
 	_Atomic bool sent;	    /* there has been a token for it; token.c */
 	struct list tokens;	    /* under the lock of tokens */
 };
@@ -391,6 +392,10 @@ const void *call_out_block(struct client *, uint64_t ref, uint32_t *len);
 /* calls/rw.c: the socket is a stream; a stream whose end is known. */
 bool svcd_is_stream(struct ofd *);
 bool svcd_no_more(struct ofd *);
+bool svcd_below_mark(struct call *, size_t len, bool dontwait);
+int svcd_send_flags(const struct call *, int flags);
+bool svcd_connects(struct call *, long r, bool dontwait);
+long svcd_connected(struct call *, const void *name, size_t namelen);
 /* A private copy of a string argument (P or S): 0 or -ENAMETOOLONG. */
 long call_string(const struct call *, int i, char *buf, size_t size);
 
@@ -463,6 +468,7 @@ extern struct engine engines[SVCD_ENGINES_MAX];
 
 int engine_init(struct engine *, int index);
 int engine_start(struct engine *);
+int engine_pin(const struct engine *, pthread_t driver);
 void engine_drive(struct engine *);
 /* Have the driver of @e run fn(arg) soon. 0 or -ENOMEM. */
 int engine_post(struct engine *e, void (*fn)(struct engine *, void *), void *arg);

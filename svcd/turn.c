@@ -65,6 +65,7 @@ static void *drive(void *arg)
 	struct engine *e = arg;
 
 	ident_thread_init();
+	engine_pin(e, pthread_self());
 	if (e->in_call)
 		call_adopt(e->in_call, e->tid);
 	engine_drive(e);

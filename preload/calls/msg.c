@@ -159,6 +159,7 @@ long vos_send_msg(uint64_t w, const struct msghdr *m, long flags, struct vos_wai
 			break;
 		done += (size_t)r;
 		memset(&h, 0, sizeof(h)); /* goes with the first piece */
+		flags &= ~MSG_FASTOPEN;
 	} while (r == (long)asked && done < total);
 	return done ? (long)done : vos_sent(w, r, flags);
 }

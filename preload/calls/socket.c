@@ -365,6 +365,7 @@ long vos_sys_setsockopt(long fd, long level, long name, long value, long len, lo
 	long r;
 
 	(void)a5;
+	name = (int)name; /* what the kernel looks at of it */
 	if (likely(!w))
 		return vos_raw5(SYS_setsockopt, fd, level, name, value, len);
 	r = vos_not_socket(w);

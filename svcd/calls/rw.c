@@ -128,10 +128,30 @@ bool svcd_no_more(struct ofd *o)
 	return poll(&p, 1, 0) > 0;
 }
 
+/*
+ * SO_RCVLOWAT: is there less than a blocking receive is content with, and may more come? The kernel
+ * reports data that comes when there is as much, so none of it is taken before.
+ */
+bool svcd_below_mark(struct call *c, size_t len, bool dontwait)
+{
+	struct ofd *o = c->ofd[0];
+	size_t mark = (size_t)atomic_load_explicit(&o->desc->lowat, memory_order_relaxed);
+	long r;
+
+	if (__builtin_expect(mark <= 1, 1) || dontwait || o->desc->nonblock || c->timed_out)
+		return false;
+	if (mark > len)
+		mark = len;
+	r = recv(o->fd, NULL, mark, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+	return r > 0 && (size_t)r < mark && !svcd_no_more(o);
+}
+
 static long recv_socket(struct call *c, void *p, size_t len, int flags)
 {
 	bool all = flags & MSG_WAITALL && svcd_is_stream(c->ofd[0]), peek = flags & MSG_PEEK;
 
+	if (svcd_below_mark(c, len, flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)))
+		return would_block(c, EPOLLIN, 0, false);
 	for (;;) {
 		size_t at = peek ? 0 : c->done;
 		long r = sys(SYS_recvfrom, c->ofd[0]->fd, (long)p + (long)at, (long)(len - at),
@@ -205,13 +225,49 @@ static long write_file(struct call *c)
 			   : sys(SYS_pwrite64, fd, c->a[1], c->a[2], c->a[3], 0, 0);
 }
 
+/*
+ * What connects (MSG_FASTOPEN) would do all of it for a blocking socket. Ours only begins: then the
+ * call parks, ends the connecting as connect() does, and sends.
+ */
+enum { SEND_FIRST, SEND_CONNECTING, SEND_REST };
+
+int svcd_send_flags(const struct call *c, int flags)
+{
+	return (c->step || c->done ? flags & ~MSG_FASTOPEN : flags) | MSG_DONTWAIT | MSG_NOSIGNAL;
+}
+
+/* Was the answer @r that a connection has begun, which the program is not to hear? Try again. */
+bool svcd_connects(struct call *c, long r, bool dontwait)
+{
+	if (r != -EINPROGRESS || c->step || dontwait || c->ofd[0]->desc->nonblock)
+		return false;
+	c->step = SEND_CONNECTING;
+	return true;
+}
+
+/* Before each try. 0 or -errno: -EAGAIN while the connection is under way. */
+long svcd_connected(struct call *c, const void *name, size_t namelen)
+{
+	if (__builtin_expect(c->step != SEND_CONNECTING, 1))
+		return 0;
+	if (namelen && connect(c->ofd[0]->fd, name, (socklen_t)namelen) && errno != EISCONN)
+		return errno == EALREADY || errno == EINPROGRESS ? -EAGAIN : -errno;
+	c->step = SEND_REST;
+	return 0;
+}
+
 static long send_socket(struct call *c, const char *p, size_t len, int flags, const void *name,
 			socklen_t namelen)
 {
 	for (;;) {
-		long r = sys(SYS_sendto, c->ofd[0]->fd, (long)(p + c->done), (long)(len - c->done),
-			     flags | MSG_DONTWAIT | MSG_NOSIGNAL, (long)name, namelen);
+		long r = svcd_connected(c, name, namelen);
 
+		if (!r)
+			r = sys(SYS_sendto, c->ofd[0]->fd, (long)(p + c->done),
+				(long)(len - c->done), svcd_send_flags(c, flags),
+				c->step ? 0 : (long)name, c->step ? 0 : namelen);
+		if (svcd_connects(c, r, flags & MSG_DONTWAIT))
+			continue;
 		if (r == -EAGAIN)
 			return partial(c, would_block(c, EPOLLOUT, 1, flags & MSG_DONTWAIT));
 		if (r < 0)

@@ -22,9 +22,11 @@ static long add_socket(struct call *c, int fd, bool nonblock)
 		close(fd);
 		return -ENOMEM;
 	}
-	if (c->ofd[0]) /* accepted: the kernel's socket inherits its timeouts, so does ours */
+	if (c->ofd[0]) { /* accepted: the kernel's socket inherits these, so does ours */
 		for (int i = 0; i < 2; i++)
 			o->desc->timeout[i] = c->ofd[0]->desc->timeout[i];
+		o->desc->lowat = c->ofd[0]->desc->lowat;
+	}
 	if (c->ofd[0])
 		atomic_store(&o->desc->lingers, atomic_load(&c->ofd[0]->desc->lingers));
 	return handle_add(c->client, o, VOS_ROOT_NONE);
@@ -164,18 +166,24 @@ long svcd_call_sendmsg(struct call *c)
 	msg.msg_iovlen = 1;
 	for (;;) {
 		iov = (struct iovec){ part[2] + c->done, m.data - c->done };
-		/* Address and control go with the first byte. */
-		msg.msg_name = m.name && !c->done ? &name : NULL;
-		msg.msg_namelen = c->done ? 0 : m.name;
+		/* Address and control go with the first byte, or with what connects. */
+		msg.msg_name = m.name && !c->done && !c->step ? &name : NULL;
+		msg.msg_namelen = msg.msg_name ? m.name : 0;
 		msg.msg_control = m.control && !c->done ? control : NULL;
 		msg.msg_controllen = c->done ? 0 : m.control;
 		if (passes_rights(&msg))
 			return -EOPNOTSUPP;
-		r = sendmsg(c->ofd[0]->fd, &msg, (int)c->a[3] | MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (r < 0 && errno == EAGAIN)
+		r = svcd_connected(c, &name, m.name);
+		if (!r) {
+			r = sendmsg(c->ofd[0]->fd, &msg, svcd_send_flags(c, (int)c->a[3]));
+			r = r < 0 ? -errno : r;
+		}
+		if (svcd_connects(c, r, c->a[3] & MSG_DONTWAIT))
+			continue;
+		if (r == -EAGAIN)
 			return so_far(c, park_socket(c, EPOLLOUT, 1, c->a[3] & MSG_DONTWAIT));
 		if (r < 0)
-			return so_far(c, -errno);
+			return so_far(c, r);
 		c->done += (uint64_t)r;
 		if (c->done >= m.data || c->a[3] & MSG_DONTWAIT || c->ofd[0]->desc->nonblock)
 			return (long)c->done;
@@ -194,6 +202,8 @@ static long receive(struct call *c, struct msghdr *msg, char *data, size_t room)
 	size_t control = msg->msg_controllen;
 	socklen_t name = msg->msg_namelen;
 
+	if (svcd_below_mark(c, room, dontwait))
+		return park_socket(c, EPOLLIN, 0, dontwait);
 	for (;;) {
 		size_t at = peek ? 0 : c->done;
 		long r;
@@ -308,6 +318,16 @@ static void note_linger(struct ofd *o, int name, const void *value, socklen_t n)
 	atomic_store(&o->desc->lingers, l.l_onoff && l.l_linger);
 }
 
+/* Of no effect on a non-blocking socket either. What the kernel has made of the value counts. */
+static void note_lowat(struct ofd *o)
+{
+	int mark = 0;
+	socklen_t n = sizeof(mark);
+
+	if (svcd_is_stream(o) && !getsockopt(o->fd, SOL_SOCKET, SO_RCVLOWAT, &mark, &n))
+		o->desc->lowat = mark;
+}
+
 /* The value is the filter itself. */
 static long attach_filter(struct ofd *o, int name, void *value, socklen_t n)
 {
@@ -341,6 +361,8 @@ long svcd_call_setsockopt(struct call *c)
 	if (level == SOL_SOCKET) {
 		note_timeout(c->ofd[0], name, value, n);
 		note_linger(c->ofd[0], name, value, n);
+		if (name == SO_RCVLOWAT)
+			note_lowat(c->ofd[0]);
 	}
 	return 0;
 }
