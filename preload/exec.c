@@ -154,7 +154,8 @@ static long exec_routed(long dirfd, const char *path, char *const *argv, struct 
 {
 	int how = (flags & AT_SYMLINK_NOFOLLOW ? VOS_ROUTE_NOFOLLOW : 0) |
 		  (flags & AT_EMPTY_PATH ? VOS_ROUTE_EMPTY : 0);
-	struct vos_route r;
+	char buf[VOS_PATH_MAX];
+	struct vos_route r = { .buf = buf };
 	long res;
 
 	if (!path)

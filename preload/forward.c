@@ -294,7 +294,7 @@ long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6], struct vos_r
 	if (r >= 0)
 		r = take_answer(op, &q, a, &s, back, r);
 	else if (r == VOS_REDIRECT)
-		r = take_redirect(&q, rd);
+		r = rd == VOS_REDIRECT_UNREAD ? r : take_redirect(&q, rd);
 out:
 	vos_req_end(&q);
 	return r;
@@ -478,24 +478,18 @@ static long refused(enum vos_op op, const long a[6], const int at[2], int n)
 	return r == -EFAULT ? 1 : r;
 }
 
-/* A function of its own for the sake of small stacks: what is local takes none of this. */
-static __attribute__((noinline)) long forward_routed(enum vos_op op, const long a[6])
+/* @room: NULL, or for what takes more than the paths as they are. */
+static long forward_in(struct vos_room *room, enum vos_op op, const long a[6], const int at[2],
+		       int n)
 {
 	struct vos_route route[2];
-	struct vos_redirect_buf rd;
-	int at[2], n = path_args(op, at), hops = 0;
+	const struct vos_redirect *rd;
 	bool settled = false;
+	int hops = 0;
 	long r;
 
-	if (unlikely(!usual(op, a))) {
-		r = refused(op, a, at, n);
-		if (r <= 0)
-			return r;
-	}
-	if (op == VOS_OP_readlinkat &&
-	    vos_proc_readlink(a[0], (const char *)a[1], (char *)a[2], (size_t)a[3], &r))
-		return r;
 	for (int i = 0; i < n; i++) {
+		route[i].buf = room ? room->buf[i] : NULL;
 		r = vos_route(&route[i], a[at[i]], (const char *)a[at[i] + 1], route_how(op, a, i));
 		if (r)
 			return r;
@@ -508,6 +502,8 @@ static __attribute__((noinline)) long forward_routed(enum vos_op op, const long 
 		if (n > 1 && route[0].dom != route[1].dom) {
 			if (settled)
 				return vos_cross_error(op, a);
+			if (!room)
+				return VOS_NO_ROOM;
 			settled = true;
 			for (int i = 0; i < n; i++) {
 				r = vos_settle(&route[i], route_how(op, a, i));
@@ -520,6 +516,8 @@ static __attribute__((noinline)) long forward_routed(enum vos_op op, const long 
 			r = local_call(op, a, at, n, route);
 			for (int i = 0; r < 0 && i < n; i++)
 				again |= vos_route_again(&route[i], r, route_how(op, a, i));
+			if (again && !room)
+				return VOS_NO_ROOM;
 			if (again && ++hops <= VOS_HOPS_MAX)
 				continue;
 			/* A directory that exists only as the way to a prefix is no symlink. */
@@ -527,15 +525,43 @@ static __attribute__((noinline)) long forward_routed(enum vos_op op, const long 
 				r = -EINVAL;
 			return r;
 		}
-		r = remote_call(op, a, at, n, route, &rd);
+		r = remote_call(op, a, at, n, route, room ? &room->rd : VOS_REDIRECT_UNREAD);
 		if (r != VOS_REDIRECT)
 			return r == -ENOLINK ? -EIO : r;
+		if (!room)
+			return VOS_NO_ROOM;
 		settled = false;
-		r = vos_reroute(&route[n > 1 ? rd.r.which : 0], &rd.r, &hops,
-				route_how(op, a, (int)rd.r.which));
+		rd = &room->rd.r;
+		r = vos_reroute(&route[n > 1 ? rd->which : 0], rd, &hops,
+				route_how(op, a, (int)rd->which));
 		if (r)
 			return r;
 	}
+}
+
+static __attribute__((noinline)) long forward_with_room(enum vos_op op, const long a[6],
+							const int at[2], int n)
+{
+	struct vos_room room;
+
+	return forward_in(&room, op, a, at, n);
+}
+
+static long forward_routed(enum vos_op op, const long a[6])
+{
+	int at[2], n = path_args(op, at);
+	long r;
+
+	if (unlikely(!usual(op, a))) {
+		r = refused(op, a, at, n);
+		if (r <= 0)
+			return r;
+	}
+	if (op == VOS_OP_readlinkat &&
+	    vos_proc_readlink(a[0], (const char *)a[1], (char *)a[2], (size_t)a[3], &r))
+		return r;
+	r = forward_in(NULL, op, a, at, n);
+	return unlikely(r == VOS_NO_ROOM) ? forward_with_room(op, a, at, n) : r;
 }
 
 long vos_forward_at(enum vos_op op, const long a[6])

@@ -38,7 +38,9 @@ static long stay_here(struct vos_route *r, int p, const char *rest)
 
 	if (n == 1) /* "/" */
 		n = 0;
-	if (n + 1 + m + 1 > sizeof(r->buf))
+	if (!r->buf)
+		return VOS_NO_ROOM;
+	if (n + 1 + m + 1 > VOS_PATH_MAX)
 		return -ENAMETOOLONG;
 	memmove(r->buf + n + 1, rest, m + 1);
 	memcpy(r->buf, top, n);
@@ -82,13 +84,14 @@ static long enter(struct vos_route *r, struct vos_walk *w, int p)
 {
 	size_t n = strlen(w->todo) + 1;
 
-	if (n > sizeof(r->buf))
+	if (n > VOS_PATH_MAX)
 		return -ENAMETOOLONG;
 	memcpy(r->buf, w->todo, n);
 	return vos_route_prefix(r, p, r->buf);
 }
 
-static long route_by_walk(struct vos_route *r, long dirfd, const char *path, int how)
+static __attribute__((noinline)) long walk_there(struct vos_route *r, long dirfd, const char *path,
+						 int how)
 {
 	struct vos_walk w;
 	long res;
@@ -101,7 +104,25 @@ static long route_by_walk(struct vos_route *r, long dirfd, const char *path, int
 	return res == 1 ? enter(r, &w, p) : res;
 }
 
+static long route_by_walk(struct vos_route *r, long dirfd, const char *path, int how)
+{
+	return r->buf ? walk_there(r, dirfd, path, how) : VOS_NO_ROOM;
+}
+
 /* --- text ----------------------------------------------------------------------------------- */
+
+/* No "//", "." and ".."? */
+static bool is_normal(const char *path)
+{
+	for (const char *p = path; p; p = strchr(p + 1, '/')) {
+		size_t n = strcspn(p + 1, "/");
+
+		if ((!n && p[1]) || (n == 1 && p[1] == '.') ||
+		    (n == 2 && p[1] == '.' && p[2] == '.'))
+			return false;
+	}
+	return true;
+}
 
 /* Without "//" and "."; 1: there is a "..", 0: done, -ENAMETOOLONG. */
 static int normalise(char *to, size_t size, const char *path)
@@ -185,22 +206,26 @@ static bool plain(long dirfd, const char *path, int how)
 
 static long route_absolute(struct vos_route *r, const char *path, int how)
 {
-	const char *rest;
-	int dots = normalise(r->buf, sizeof(r->buf), path);
+	const char *text = path, *rest;
 	int p;
 
-	if (dots < 0)
-		return 0;
-	if (dots)
-		return route_by_walk(r, AT_FDCWD, path, how);
-	p = vos_find_prefix(r->buf, &rest);
+	if (!is_normal(path)) {
+		int dots = r->buf ? normalise(r->buf, VOS_PATH_MAX, path) : 1;
+
+		if (dots < 0)
+			return 0;
+		if (dots)
+			return route_by_walk(r, AT_FDCWD, path, how);
+		text = r->buf;
+	}
+	p = vos_find_prefix(text, &rest);
 	if (p >= 0 && vos_config.prefix[p].to != VOS_TO_LOCAL) {
 		if (strnlen(path, VOS_PATH_MAX) == VOS_PATH_MAX)
 			return -ENAMETOOLONG;
-		if (trailing_slash(path) && *rest) {
+		if (text == r->buf && trailing_slash(path) && *rest) {
 			size_t n = strlen(r->buf);
 
-			if (n + 2 < sizeof(r->buf))
+			if (n + 2 < VOS_PATH_MAX)
 				memcpy(r->buf + n, "/", 2);
 		}
 		return vos_route_prefix(r, p, rest);
@@ -276,20 +301,32 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how)
 	return 0;
 }
 
+/* Is prefix @p below @path? */
+static bool is_above(const char *path, const char *p)
+{
+	for (;;) {
+		size_t n;
+
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (!n)
+			return *p == '/';
+		if (n != 1 || *path != '.') {
+			if (*p != '/' || strncmp(p + 1, path, n) || (p[1 + n] && p[1 + n] != '/'))
+				return false;
+			p += 1 + n;
+		}
+		path += n;
+	}
+}
+
 bool vos_route_above(const struct vos_route *r)
 {
-	char path[VOS_PATH_MAX];
-	size_t n;
-
-	if (!r->path || r->path[0] != '/' || normalise(path, sizeof(path), r->path))
+	if (!r->path || r->path[0] != '/')
 		return false;
-	n = strlen(path);
-	for (int i = 0; i < vos_config.nprefixes; i++) {
-		const char *p = vos_config.prefix[i].path;
-
-		if (!strncmp(p, path, n) && p[n] == '/')
+	for (int i = 0; i < vos_config.nprefixes; i++)
+		if (is_above(r->path, vos_config.prefix[i].path))
 			return true;
-	}
 	return false;
 }
 
@@ -311,7 +348,7 @@ bool vos_route_again(struct vos_route *r, long err, int how)
 	}
 	if (plain(dirfd, path, how))
 		return false;
-	return !route_by_walk(r, dirfd, path, how) && r->dom != VOS_TO_LOCAL;
+	return !r->buf || (!walk_there(r, dirfd, path, how) && r->dom != VOS_TO_LOCAL);
 }
 
 const char *vos_route_root(const struct vos_route *r, uint32_t root)

@@ -79,7 +79,8 @@ static long go_on(struct vos_walk *w, const struct open_how *how, int follow, bo
 {
 	struct open_how there = *how;
 	struct vos_redirect_buf rd;
-	struct vos_route r;
+	char buf[VOS_PATH_MAX];
+	struct vos_route r = { .buf = buf };
 	long res;
 	int p;
 

@@ -294,7 +294,8 @@ static bool opens_paths(const struct vos_spawn *s)
  */
 static bool looks_remote(const char *path)
 {
-	struct vos_route r;
+	char buf[VOS_PATH_MAX];
+	struct vos_route r = { .buf = buf };
 
 	return vos_files_remote && (vos_route(&r, AT_FDCWD, path, 0) || r.dom != VOS_TO_LOCAL);
 }

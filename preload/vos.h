@@ -291,12 +291,13 @@ static inline long vos_req_begin_about(struct vos_req *q, uint64_t word, enum vo
 /*
  * Forward @op with the system call's arguments @a. Handles and bases must have been put in place of
  * descriptors already: H arguments are words of the descriptor table, A arguments bases.
- * VOS_REDIRECT: *@rd (VOS_PATH_MAX + 16 bytes) says where the path went.
+ * VOS_REDIRECT: *@rd (VOS_PATH_MAX + 16 bytes) says where the path went, unless that is not asked.
  */
 struct vos_redirect_buf {
 	struct vos_redirect r;
 	char space[VOS_PATH_MAX];
 };
+#define VOS_REDIRECT_UNREAD ((struct vos_redirect_buf *)-1)
 long vos_forward(enum vos_op op, unsigned dom, const uint64_t a[6],
 		 struct vos_redirect_buf *rd) HIDDEN;
 /* The generic handlers behind VOS_FD and VOS_AT rows. */
@@ -310,11 +311,21 @@ struct vos_route {
 	uint64_t base;	  /* base for the domain */
 	long dirfd;	  /* for local: directory and path to use */
 	const char *path; /* remaining path, in buf or the caller's */
-	char buf[VOS_PATH_MAX];
+	char *buf;	  /* VOS_PATH_MAX bytes of the caller's, or NULL: see VOS_NO_ROOM */
+};
+/*
+ * Signal handlers on alternate stacks of 8 KiB open files, too. So nothing that may be called there
+ * has a path on its stack at first: calls are tried without. What says that it needs room has done
+ * nothing, and is tried again with room for each path and for where it leads.
+ */
+#define VOS_NO_ROOM (-4097)
+struct vos_room {
+	char buf[2][VOS_PATH_MAX];
+	struct vos_redirect_buf rd;
 };
 
 /*
- * Where the path belongs that starts at @dirfd. 0 or -errno.
+ * Where the path belongs that starts at @dirfd. 0, -errno, or VOS_NO_ROOM if r->buf is NULL.
  * VOS_ROUTE_NOFOLLOW: the call acts on a symlink that the path ends in, not on what it points to.
  * VOS_ROUTE_EMPTY: an empty path, or NULL, means what @dirfd is.
  * VOS_ROUTE_PARENT: the call makes, removes or renames what the path ends in, so a symlink is not
@@ -327,7 +338,7 @@ long vos_route(struct vos_route *r, long dirfd, const char *path, int how) HIDDE
 long vos_reroute(struct vos_route *r, const struct vos_redirect *rd, int *n, int how) HIDDEN;
 /*
  * After a local call on @r failed with @err: did symlinks lead its path into a prefix? Then *@r is
- * the way there, and the call is to be made again.
+ * the way there, and the call is to be made again. If r->buf is NULL: they may have.
  */
 bool vos_route_again(struct vos_route *r, long err, int how) HIDDEN;
 /* Does the local path of @r name a directory on the way to a prefix? */

@@ -108,7 +108,8 @@ static long refuse(long path)
 
 long vos_sys_chroot(long path, long a1, long a2, long a3, long a4, long a5)
 {
-	struct vos_route r;
+	char buf[VOS_PATH_MAX];
+	struct vos_route r = { .buf = buf };
 	long res;
 
 	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;

@@ -30,7 +30,8 @@ _Atomic int vos_cwd = VOS_CWD_LOCAL;
 static long change(const char *path, int *cwd)
 {
 	struct vos_redirect_buf rd;
-	struct vos_route r;
+	char buf[VOS_PATH_MAX];
+	struct vos_route r = { .buf = buf };
 	int hops = 0;
 	long res = vos_route(&r, AT_FDCWD, path, 0);
 
@@ -145,7 +146,8 @@ long vos_sys_getcwd(long buf, long size, long a2, long a3, long a4, long a5)
 /* Where a path leads, and what is there: numbers of files are those of one domain. */
 static bool find(const char *path, int *dom, struct stat *st)
 {
-	struct vos_route r;
+	char buf[VOS_PATH_MAX];
+	struct vos_route r = { .buf = buf };
 
 	if (vos_route(&r, AT_FDCWD, path, 0) || vos_settle(&r, 0))
 		return false;

@@ -50,13 +50,48 @@ static bool usual(const struct open_how *how, bool v2)
 	       (how->flags & (O_CREAT | O_DIRECTORY)) != (O_CREAT | O_DIRECTORY);
 }
 
-/* A function of its own for the sake of small stacks: what is local takes none of this. */
-static __attribute__((noinline)) long open_routed(long dirfd, const char *path,
-						  const struct open_how *how, bool v2)
+/* @room: NULL, or for what takes more than the path as it is. */
+static long open_in(struct vos_room *room, long dirfd, const char *path, const struct open_how *how,
+		    bool v2)
 {
 	int stop = nofollow(how->flags) | (how->flags & O_CREAT ? VOS_ROUTE_PARENT : 0), hops = 0;
-	struct vos_redirect_buf rd;
-	struct vos_route r;
+	struct vos_route r = { .buf = room ? room->buf[0] : NULL };
+	long res = vos_route(&r, dirfd, path, stop);
+
+	while (!res) {
+		if (r.dom == VOS_TO_DENY)
+			return -EACCES;
+		if (r.dom == VOS_TO_LOCAL) {
+			res = open_local(r.dirfd, r.path, how, v2);
+			if (res >= 0 || !vos_route_again(&r, res, stop))
+				return res;
+			if (!room)
+				return VOS_NO_ROOM;
+			if (++hops > VOS_HOPS_MAX)
+				return res;
+			res = 0;
+			continue;
+		}
+		res = vos_open_remote(&r, how, room ? &room->rd : VOS_REDIRECT_UNREAD);
+		if (res != VOS_REDIRECT)
+			return res;
+		if (!room)
+			return VOS_NO_ROOM;
+		res = vos_reroute(&r, &room->rd.r, &hops, stop);
+	}
+	return res;
+}
+
+static __attribute__((noinline)) long open_with_room(long dirfd, const char *path,
+						     const struct open_how *how, bool v2)
+{
+	struct vos_room room;
+
+	return open_in(&room, dirfd, path, how, v2);
+}
+
+static long open_routed(long dirfd, const char *path, const struct open_how *how, bool v2)
+{
 	long res;
 
 	if (unlikely(!usual(how, v2))) {
@@ -67,23 +102,8 @@ static __attribute__((noinline)) long open_routed(long dirfd, const char *path,
 	}
 	if (how->resolve & ~(uint64_t)RESOLVE_CACHED)
 		return vos_open_scoped(dirfd, path, how);
-	res = vos_route(&r, dirfd, path, stop);
-	while (!res) {
-		if (r.dom == VOS_TO_DENY)
-			return -EACCES;
-		if (r.dom == VOS_TO_LOCAL) {
-			res = open_local(r.dirfd, r.path, how, v2);
-			if (res >= 0 || !vos_route_again(&r, res, stop) || ++hops > VOS_HOPS_MAX)
-				return res;
-			res = 0;
-			continue;
-		}
-		res = vos_open_remote(&r, how, &rd);
-		if (res != VOS_REDIRECT)
-			return res;
-		res = vos_reroute(&r, &rd.r, &hops, stop);
-	}
-	return res;
+	res = open_in(NULL, dirfd, path, how, v2);
+	return unlikely(res == VOS_NO_ROOM) ? open_with_room(dirfd, path, how, v2) : res;
 }
 
 /* @v2: openat2, which knows rules for where the path may lead. */
