@@ -306,6 +306,7 @@ static long fcntl_remote(long fd, uint64_t w, long cmd, long arg)
 long vos_sys_fcntl(long fd, long cmd, long arg, long a3, long a4, long a5)
 {
 	uint64_t w = vos_fd(fd);
+	long r;
 
 	(void)a3, (void)a4, (void)a5;
 	if (likely(!w)) {
@@ -317,5 +318,6 @@ long vos_sys_fcntl(long fd, long cmd, long arg, long a3, long a4, long a5)
 	}
 	if (VOS_WORD_KIND(w) == VOS_FD_OURS)
 		return -EBADF;
-	return fcntl_remote(fd, w, (int)cmd, arg);
+	r = fcntl_remote(fd, w, (int)cmd, arg);
+	return likely(!vos_fd_moved(fd, w, r)) ? r : vos_sys_fcntl(fd, cmd, arg, 0, 0, 0);
 }

@@ -357,7 +357,10 @@ long vos_sys_sendmsg(long fd, long msg, long flags, long a3, long a4, long a5)
 	if (likely(!w))
 		return send_local(fd, m, flags);
 	r = vos_not_socket(w);
-	return r ? r : vos_send_msg(w, m, flags, vos_wait_of(fd, true));
+	if (r)
+		return r;
+	r = vos_send_msg(w, m, flags, vos_wait_of(fd, true));
+	return likely(!vos_fd_moved(fd, w, r)) ? r : vos_sys_sendmsg(fd, msg, flags, 0, 0, 0);
 }
 
 long vos_sys_recvmsg(long fd, long msg, long flags, long a3, long a4, long a5)
@@ -373,7 +376,10 @@ long vos_sys_recvmsg(long fd, long msg, long flags, long a3, long a4, long a5)
 		return r;
 	}
 	r = vos_not_socket(w);
-	return r ? r : vos_recv_msg(w, (struct msghdr *)msg, flags, vos_wait_of(fd, false));
+	if (r)
+		return r;
+	r = vos_recv_msg(w, (struct msghdr *)msg, flags, vos_wait_of(fd, false));
+	return likely(!vos_fd_moved(fd, w, r)) ? r : vos_sys_recvmsg(fd, msg, flags, 0, 0, 0);
 }
 
 static long sendmmsg_local(long fd, struct mmsghdr *m, unsigned n, long flags)
