@@ -43,10 +43,12 @@ void vos_change_end(void)
 void vos_changes_stop(void)
 {
 	const struct timespec t = { 0, 50000 };
+	int n;
 
 	atomic_fetch_add(&forking, 1);
-	for (int i = 0; atomic_load(&changing) > own && i < PATIENCE_MS * 20; i++)
-		vos_raw2(SYS_nanosleep, (long)&t, 0);
+	/* Nobody wakes us: they take less than that. Not a sleep, which a filter may not allow. */
+	for (int i = 0; (n = atomic_load(&changing)) > own && i < PATIENCE_MS * 20; i++)
+		vos_raw4(SYS_futex, (long)&changing, FUTEX_WAIT_PRIVATE, n, (long)&t);
 }
 
 void vos_changes_go(void)
