@@ -135,8 +135,7 @@ static struct vos_chan *attach(unsigned dom, uint64_t blocked, long *err)
 	int r = -ENOMEM;
 
 	if (c) {
-		/* A ticket may have been taken when we give up, and what it holds would be closed. */
-		c->blocked = have_ticket ? ~0ull : blocked;
+		c->blocked = blocked;
 		r = try_attach(c, dom, d->ticket);
 	}
 	if (r == -ESTALE && have_ticket) { /* what we inherited is lost, not we */

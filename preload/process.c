@@ -274,6 +274,13 @@ bool vos_on_borrowed_memory(void)
 
 /* --- fork ----------------------------------------------------------------------------------- */
 
+static void nobody_named(const struct vos_fork *f)
+{
+	for (unsigned i = 0; f->made >> i; i++)
+		if (f->made & 1u << i)
+			vos_ticket_bind(i, f->ticket[i], VOS_TICKET_ANYBODY);
+}
+
 static void atfork_prepare(void)
 {
 	vos_fork_begin(forking ? forking : &unwrapped);
@@ -282,6 +289,8 @@ static void atfork_prepare(void)
 static void atfork_parent(void)
 {
 	resume(forking ? forking : &unwrapped, false);
+	if (!forking)
+		nobody_named(&unwrapped);
 }
 
 static void atfork_child(void)

@@ -79,6 +79,8 @@ struct vos_msg {
 
 /* Flags of ticket: it belongs to the process of the client itself, for its next image. */
 enum { VOS_TICKET_OWN = 1 };
+/* For ticket_pid: nobody will say whose it is. */
+#define VOS_TICKET_ANYBODY (-1)
 
 struct vos_pollfd {
 	uint64_t handle;

@@ -137,6 +137,7 @@ void client_drop(struct client *cl)
 	list_del(&cl->list);
 	pthread_mutex_unlock(&lock);
 	interrupt_calls(cl);
+	ticket_maker_gone(cl);
 	log_line(7, "client %s: gone", cl->label);
 	/* Freed after this turn. That takes its reference, so we need one. */
 	list_add_tail(&cl->of_engine, &e->dropped);

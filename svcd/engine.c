@@ -135,6 +135,8 @@ static void scan_kicks(struct engine *e, struct client *cl)
 
 		if (kick == cl->lane[i].kick)
 			continue;
+		if (cl->ticket)
+			ticket_settle(cl);
 		/* Only noted: a call may cost us the engine, and the rest of this loop with it. */
 		cl->lane[i].kick = kick;
 		cl->lane[i].scan = true;

@@ -265,6 +265,8 @@ struct client {
 	pid_t pid;
 	char label[24];	     /* for messages */
 	bool gone;	     /* hung up; driver */
+	bool tickets_over;   /* and its tickets know; under their lock */
+	uint64_t ticket;     /* that which it has taken, until it has made a call */
 	_Atomic bool broken; /* broke the rules: to be thrown out */
 	uint8_t *program, *service;
 	uint32_t nlanes, pool;
@@ -552,8 +554,12 @@ struct ticket;
 long ticket_make(struct client *, const uint64_t *keep, size_t n, bool own, uint64_t id[2]);
 int ticket_take(const uint64_t id[2], struct client *into);
 int ticket_start_reaper(void); /* 0 or -errno */
-/* It lasts as long as that process; <= 0: no longer. -ESRCH: cannot be watched. */
+/* It lasts as long as that process; 0: no longer; or VOS_TICKET_ANYBODY, for a while. -ESRCH: cannot
+ * be watched. */
 long ticket_bind(const uint64_t id[2], pid_t pid);
+/* Its maker is gone; who has taken it has made a call. Both by the driver. */
+void ticket_maker_gone(struct client *);
+void ticket_settle(struct client *);
 void ticket_reap(void);
 /* Are there any that ticket_reap() has to look at? */
 bool ticket_any(void);

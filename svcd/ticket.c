@@ -5,10 +5,19 @@
  * A ticket is a copy of a client's table (each handle keeps its number), roots and working
  * directory. Its life: ticket_make() for a client that is about to fork or exec; ticket_bind() to
  * the process that it is for; ticket_take() when a client attaches with its number. Whoever knows
- * the number may take it, as often as it likes, until the process that it is bound to does; it goes
- * with that process at the latest. One that was bound to nobody goes when it is taken, or after a
- * while. A description in a ticket is open, so a ticket must not outlive its purpose: the reaper
- * sleeps on the processes that tickets are bound to and drops them at once.
+ * the number may take it, as often as it likes, until the process that it is bound to does, or for
+ * one that is bound to nobody, anybody.
+ *
+ * A description in a ticket is open, so a ticket must not outlive its purpose; but however slow
+ * everybody is, it must be there for whom it is for. So no clock runs while somebody can tell:
+ *
+ *	- the client that made it will say whom it is for, or that it is for nobody;
+ *	- the reaper sleeps on the processes that tickets are bound to, and drops them at once;
+ *	- who has taken it may not have got our answer, and come once more. It has with its first
+ *	  call. Until then all that the ticket holds open is open in its table, too.
+ *
+ * If its maker is gone, or cannot say (libc has forked by itself; processes have other numbers here
+ * than there), it lasts a minute.
  *
  * The numbers are random: knowing one is the right to use it, as holding a descriptor is.
  */
@@ -24,7 +33,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define UNBOUND_NS    10000000000ull /* a ticket that nobody was named for lasts so long */
+#define UNBOUND_NS    60000000000ull /* a ticket that nobody will be named for lasts so long */
 #define ITEMS_COST    16	     /* as much memory as a descriptor takes elsewhere */
 #define REAPER_STACK  (128 << 10)
 #define REAPER_EVENTS 16
@@ -37,9 +46,10 @@ struct item {
 struct ticket {
 	struct list list;
 	uint64_t id[2];
-	uint64_t serial; /* what the reaper knows it by */
-	uint64_t since;
-	pid_t pid; /* whom it is bound to, or 0 */
+	uint64_t serial;	    /* what the reaper knows it by */
+	const struct client *maker; /* who will say whom it is for, or NULL */
+	uint64_t since;		    /* that, if it is bound to nobody */
+	pid_t pid;		    /* whom it is bound to, or 0 */
 	int pidfd;
 	int cwd;
 	uint32_t cwd_root, nroots;
@@ -53,8 +63,8 @@ struct ticket {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list tickets = { &tickets, &tickets };
 static uint64_t serials;
-static int unbound; /* tickets that are bound to nobody */
-static int reaper;  /* its epoll */
+static int aging;  /* tickets without process and maker */
+static int reaper; /* its epoll */
 
 int random_id(uint64_t id[2])
 {
@@ -80,11 +90,28 @@ static void ticket_free(struct ticket *t)
 	free(t);
 }
 
-/* Under the lock: nobody finds it any more. */
+/* Under the lock, like all of these. */
+static bool ages(const struct ticket *t)
+{
+	return !t->pid && !t->maker;
+}
+
+/* Nobody finds it any more. */
 static void unlist(struct ticket *t)
 {
 	list_del(&t->list);
-	unbound -= !t->pid;
+	aging -= ages(t);
+}
+
+/* Nobody will say whom it is for. */
+static void set_adrift(struct ticket *t)
+{
+	if (ages(t))
+		return;
+	t->maker = NULL;
+	t->since = now_ns();
+	if (ages(t) && !aging++)
+		control_kick();
 }
 
 static int dup_fd(int fd)
@@ -160,7 +187,6 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, ui
 	struct lock_owner *closing = own && locks_exec_begin(cl->locks) ? cl->locks : NULL;
 	uint64_t *sorted = keep ? copy_list(keep, n) : NULL;
 	struct ticket *t = NULL;
-	bool first;
 	long r;
 
 	if (!keep || sorted)
@@ -171,7 +197,6 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, ui
 	if (own)
 		t->locks = locks_get(cl->locks);
 	t->pidfd = t->cwd = -1;
-	t->since = now_ns();
 	/* Those that it has itself, and what its list takes. */
 	t->cost = 2 + (int)cl->nroots + (int)(t->n / ITEMS_COST);
 	t->user = user_charge(ident_uid(), t->cost);
@@ -185,12 +210,25 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, ui
 	memcpy(id, t->id, sizeof(t->id));
 	pthread_mutex_lock(&lock);
 	t->serial = ++serials;
+	t->maker = cl;
 	list_add_tail(&t->list, &tickets);
-	first = !unbound++;
+	if (cl->tickets_over)
+		set_adrift(t);
 	pthread_mutex_unlock(&lock);
-	if (first)
-		control_kick();
 	return 0;
+}
+
+void ticket_maker_gone(struct client *cl)
+{
+	pthread_mutex_lock(&lock);
+	cl->tickets_over = true;
+	list_for_each(p, &tickets) {
+		struct ticket *t = list_entry(p, struct ticket, list);
+
+		if (t->maker == cl)
+			set_adrift(t);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 /* --- taking it ------------------------------------------------------------------------------ */
@@ -257,19 +295,13 @@ int ticket_take(const uint64_t id[2], struct client *cl)
 	cl->cwd_root = t->cwd_root;
 	if (t->locks && t->pid == cl->pid)
 		cl->locks = locks_get(t->locks);
-	/* A relative of the process that it is bound to: that one may still come. */
-	if (t->pid && t->pid != cl->pid)
-		t = NULL;
-	else
-		unlist(t);
+	/* Otherwise it is a relative of the process that it is bound to: that one may still come. */
+	if (!t->pid || t->pid == cl->pid)
+		cl->ticket = t->serial;
 out:
 	pthread_mutex_unlock(&lock);
-	if (t)
-		ticket_free(t);
 	return r;
 }
-
-/* --- whose it is ---------------------------------------------------------------------------- */
 
 static void drop_serial(uint64_t serial)
 {
@@ -288,6 +320,15 @@ static void drop_serial(uint64_t serial)
 	if (found)
 		ticket_free(found);
 }
+
+/* By the driver: it has made a call, so it knows that it has what it came for. */
+void ticket_settle(struct client *cl)
+{
+	drop_serial(cl->ticket);
+	cl->ticket = 0;
+}
+
+/* --- whose it is ---------------------------------------------------------------------------- */
 
 static void *reap(void *arg)
 {
@@ -344,11 +385,13 @@ long ticket_bind(const uint64_t id[2], pid_t pid)
 
 	pthread_mutex_lock(&lock);
 	t = find_ticket(id);
-	if (!t || (t->pid && pid > 0))
+	if (!t || (t->pid && pid != 0))
 		goto out; /* taken already, or no longer ours to say */
-	if (watch(t, pid)) {
+	if (pid == VOS_TICKET_ANYBODY) {
+		set_adrift(t);
+	} else if (watch(t, pid)) {
+		aging -= ages(t);
 		t->pid = pid;
-		unbound--;
 	} else {
 		/* There is no such process, or no more of it. */
 		unlist(t);
@@ -374,7 +417,7 @@ void ticket_reap(void)
 	list_for_each_safe(p, next, &tickets) {
 		struct ticket *t = list_entry(p, struct ticket, list);
 
-		if (t->pid || now - t->since <= UNBOUND_NS)
+		if (!ages(t) || now - t->since <= UNBOUND_NS)
 			continue;
 		unlist(t);
 		list_add_tail(p, &dead);
@@ -389,7 +432,7 @@ bool ticket_any(void)
 	bool any;
 
 	pthread_mutex_lock(&lock);
-	any = unbound;
+	any = aging;
 	pthread_mutex_unlock(&lock);
 	return any;
 }

@@ -90,6 +90,8 @@ long svcd_call_ticket(struct call *c)
 		r = cl->pid > 0 && !ticket_bind(id, cl->pid);
 	else
 		r = cl->pid > 0 && c->a[4] == cl->pid;
+	if (!r && !own)
+		ticket_bind(id, VOS_TICKET_ANYBODY);
 	memcpy((void *)c->a[0], id, sizeof(id));
 	return r;
 }

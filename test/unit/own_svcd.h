@@ -53,21 +53,32 @@ static void start_svcd(const char *option, const char *value)
 	CHECK(read(p[0], line, sizeof(line)) > 0); /* it is ready */
 }
 
-static void attach(void)
+static int attach_with(const uint64_t ticket[2])
 {
 	struct vos_hello h = { .magic = VOS_MAGIC,
 			       .version = VOS_VERSION,
-			       .kind = VOS_HELLO_ATTACH };
+			       .kind = VOS_HELLO_ATTACH,
+			       .ticket = { ticket[0], ticket[1] } };
 	struct vos_welcome w;
 	char path[64];
-	int fd;
+	int fd, r;
 
 	chan.transport = &vos_transport_unix;
 	fd = vos_chan_create(&chan, 4, 1 << 20);
 	snprintf(path, sizeof(path), "%s/sock", dir);
-	CHECK(fd >= 0 && !vos_unix_attach(&chan, fd, path, NULL, &h, &w));
+	CHECK(fd >= 0);
+	r = vos_unix_attach(&chan, fd, path, NULL, &h, &w);
 	close(fd);
-	lane = vos_chan_lane(&chan, gettid(), getpid());
+	if (!r)
+		lane = vos_chan_lane(&chan, gettid(), getpid());
+	return r;
+}
+
+static inline void attach(void)
+{
+	static const uint64_t none[2];
+
+	CHECK(!attach_with(none));
 }
 
 /* A slot of ours with the request in it, not yet posted. */
