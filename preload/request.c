@@ -41,7 +41,7 @@ static long find_lane(unsigned dom, struct vos_chan *c, struct vos_lane **found)
 
 #define MAX_ERRNO 4095
 
-static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const struct vos_req *now);
+static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, struct vos_req *now);
 
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
 {
@@ -333,7 +333,8 @@ void vos_req_end(struct vos_req *q)
 
 /* --- calls that were left by longjmp() ------------------------------------------------------ */
 
-static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int s)
+static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int s,
+		       struct vos_req *now)
 {
 	struct vos_req q = { .c = c,
 			     .l = l,
@@ -344,9 +345,13 @@ static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int
 			     .in = l->held[s].in };
 	uint32_t state = atomic_load_explicit(&q.e->state, memory_order_acquire);
 
-	/* From here on it is ours: cancelling, which goes deeper, must not find it again, but if a
-	 * handler leaves us for good, too, the next call must. */
-	l->held[s].frame = &q;
+	/* From here on it is the present call's, which is not as deep as we are: cancelling must not
+	 * find it again, but if a handler leaves us for good, too, the next call must. */
+	now->e = q.e;
+	now->slot = s;
+	VOS_HANDLER_FENCE();
+	l->held[s].frame = now;
+	VOS_HANDLER_FENCE();
 	/* We cannot tell a claim that was not posted from one that had been collected. */
 	l->resync = true;
 	if (state & VOS_POSTED)
@@ -357,7 +362,7 @@ static void drop_claim(struct vos_chan *c, struct vos_lane *l, unsigned dom, int
 }
 
 /* A signal handler that interrupts a call may leave it for good. */
-static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const struct vos_req *now)
+static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, struct vos_req *now)
 {
 	if (vos_chan_confined)
 		return;
@@ -365,7 +370,7 @@ static void reap(struct vos_chan *c, struct vos_lane *l, unsigned dom, const str
 		if (!(l->claimed & 1u << s) || !vos_req_left(l, s, now))
 			continue;
 		awake(c, l);
-		drop_claim(c, l, dom, s);
+		drop_claim(c, l, dom, s, now);
 	}
 }
 
