@@ -11,6 +11,7 @@
 #include "preload/process.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -107,15 +108,21 @@ static const char *base_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* By its name the next image knows which program it is (init.c). */
 static int make_memfd(const char *path, unsigned flags)
 {
-	const char *name = base_of(path);
+	char name[NAME_MAX - 5] = "program"; /* all that the kernel takes */
+	size_t n = strnlen(base_of(path), sizeof(name) - 1);
 	long fd;
 
+	if (n) {
+		memcpy(name, base_of(path), n);
+		name[n] = 0;
+	}
 	/* Where the administrator made memfds without that flag not executable. */
-	fd = vos_raw2(SYS_memfd_create, *name ? name : "program", flags | MFD_EXEC);
+	fd = vos_raw2(SYS_memfd_create, name, flags | MFD_EXEC);
 	if (fd == -EINVAL)
-		fd = vos_raw2(SYS_memfd_create, *name ? name : "program", flags);
+		fd = vos_raw2(SYS_memfd_create, name, flags);
 	return (int)fd;
 }
 

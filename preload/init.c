@@ -105,11 +105,25 @@ static void config_error(const char *file, const struct vos_config_error *e, int
 	vos_die(127);
 }
 
+/* The name of a program that lies in a domain: @exe is that of its copy (exec_remote.c). NULL: it does
+ * not. */
+static const char *copied_program(const char *started_as, char *exe)
+{
+	static const char fd[] = "/dev/fd/", memfd[] = "/memfd:", end[] = " (deleted)";
+	size_t n = strlen(exe);
+
+	if (strncmp(started_as, fd, sizeof(fd) - 1) || strncmp(exe, memfd, sizeof(memfd) - 1))
+		return NULL;
+	if (n >= sizeof(end) && !strcmp(exe + n - (sizeof(end) - 1), end))
+		exe[n - (sizeof(end) - 1)] = 0;
+	return exe + sizeof(memfd) - 1;
+}
+
 /* False: there is no configuration, everything is local. */
 static bool load_config(bool secure)
 {
 	const char *file = secure ? NULL : getenv("VIRTUOS_CONFIG");
-	const char *name = (const char *)getauxval(AT_EXECFN);
+	const char *name = (const char *)getauxval(AT_EXECFN), *copied;
 	struct vos_config_error err = { 0 };
 	char exe[VOS_PATH_MAX];
 	bool asked = file && *file;
@@ -119,7 +133,11 @@ static bool load_config(bool secure)
 	exe[n > 0 ? n : 0] = 0;
 	if (!asked)
 		file = VOS_CONFIG_DEFAULT;
-	r = vos_config_load(&vos_config, file, name ? base_name(name) : "", exe, &err);
+	copied = name ? copied_program(name, exe) : NULL;
+	if (copied)
+		r = vos_config_load(&vos_config, file, copied, "", &err);
+	else
+		r = vos_config_load(&vos_config, file, name ? base_name(name) : "", exe, &err);
 	if (r == -ENOENT && !asked && (secure || !getenv("VIRTUOS_REQUIRE")))
 		return false;
 	if (!r && !secure) {
