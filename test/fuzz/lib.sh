@@ -22,6 +22,8 @@ fuzz_options() {
 	export VT_SHOW_LINES=60
 	export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:handle_abort=0
 	ASAN_OPTIONS+=:allocator_may_return_null=1
+	# It would call the library's setrlimit() before the memory is there that tells what is poisoned.
+	ASAN_OPTIONS+=:disable_coredump=0
 	export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
 	export TSAN_OPTIONS=exitcode=66:report_thread_leaks=0
 }
