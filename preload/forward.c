@@ -43,6 +43,8 @@ static long measure(const struct vos_op_desc *d, const uint64_t a[6], struct siz
 		size_t n = 0;
 
 		s->len[i] = 0;
+		if (!a[i] && VOS_ARG_KIND(arg) == VOS_K_S)
+			return -EFAULT;
 		if (!a[i])
 			continue;
 		switch (VOS_ARG_KIND(arg)) {
@@ -560,6 +562,8 @@ static long forward_routed(enum vos_op op, const long a[6])
 	if (op == VOS_OP_readlinkat &&
 	    vos_proc_readlink(a[0], (const char *)a[1], (char *)a[2], (size_t)a[3], &r))
 		return r;
+	if (op == VOS_OP_readlinkat && !a[1]) /* unlike "" */
+		return -EFAULT;
 	r = forward_in(NULL, op, a, at, n);
 	return unlikely(r == VOS_NO_ROOM) ? forward_with_room(op, a, at, n) : r;
 }
