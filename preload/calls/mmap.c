@@ -33,7 +33,7 @@ static long fill(uint64_t w, char *p, size_t len, int64_t off)
 	return 0;
 }
 
-static long check(uint64_t w, long fd, long prot, long flags, size_t len)
+static long check(uint64_t w, long fd, long flags, size_t len)
 {
 	struct stat st;
 	long r = vos_forward_fd(VOS_OP_fstat, w, (const long[6]){ fd, (long)&st });
@@ -52,7 +52,6 @@ static long check(uint64_t w, long fd, long prot, long flags, size_t len)
 		return -ENODEV;
 	if (len > MAP_LIMIT)
 		return -ENOMEM;
-	(void)prot;
 	return 0;
 }
 
@@ -67,7 +66,7 @@ long vos_sys_mmap(long addr, long len, long prot, long flags, long fd, long off)
 		return -EBADF;
 	if (off & 4095 || !len)
 		return -EINVAL;
-	r = check(w, fd, prot, flags, (size_t)len);
+	r = check(w, fd, flags, (size_t)len);
 	if (r)
 		return r;
 	p = vos_raw6(SYS_mmap, addr, len, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
