@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/process.h"
+#include "ring/fsize.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -128,9 +129,14 @@ static int make_memfd(const char *path, unsigned flags)
 
 static long copy(int memfd, long fd, size_t size)
 {
+	struct vos_fsize room;
 	long p, r;
 
+	r = vos_fsize_begin(&room, size);
+	if (r)
+		return r;
 	r = vos_raw2(SYS_ftruncate, memfd, size);
+	vos_fsize_end(&room);
 	if (r || !size)
 		return r;
 	p = vos_raw6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);

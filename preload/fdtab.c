@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/vos.h"
+#include "ring/fsize.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -58,6 +59,7 @@ static const char placeholder_text[8] = "virtuos";
 int vos_fd_placeholder(void)
 {
 	int fd = vos_fdtab.placeholder;
+	struct vos_fsize room;
 
 	if (likely(fd >= 0))
 		return fd;
@@ -65,7 +67,10 @@ int vos_fd_placeholder(void)
 			   MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fd;
-	vos_raw4(SYS_pwrite64, fd, (long)placeholder_text, sizeof(placeholder_text), 0);
+	if (!vos_fsize_begin(&room, sizeof(placeholder_text))) {
+		vos_raw4(SYS_pwrite64, fd, (long)placeholder_text, sizeof(placeholder_text), 0);
+		vos_fsize_end(&room);
+	}
 	vos_fd_seal(fd);
 	vos_fdtab.placeholder = vos_fd_hide(fd);
 	return vos_fdtab.placeholder;

@@ -23,6 +23,7 @@
 #include "preload/pass.h"
 #include "preload/calls/socket.h"
 #include "preload/change.h"
+#include "ring/fsize.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -134,6 +135,7 @@ static void describe(struct vos_sent *s, uint64_t w, long root)
 static long make_file(uint64_t w)
 {
 	struct vos_sent s = { 0 };
+	struct vos_fsize room;
 	long fd, r;
 
 	if (VOS_WORD_KIND(w) == VOS_FD_OURS)
@@ -150,7 +152,11 @@ static long make_file(uint64_t w)
 		r = make_token(w, (int)fd, s.token);
 	if (r >= 0) {
 		describe(&s, w, r);
+		r = vos_fsize_begin(&room, sizeof(s));
+	}
+	if (!r) {
 		r = vos_raw4(SYS_pwrite64, fd, (long)&s, sizeof(s), 0);
+		vos_fsize_end(&room);
 		r = r == sizeof(s) ? vos_fd_seal(fd) : -ETOOMANYREFS;
 	}
 	if (!r)

@@ -16,6 +16,7 @@
 #include "preload/state.h"
 #include "preload/epoll.h"
 #include "preload/process.h"
+#include "ring/fsize.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +24,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Bytes of a state without descriptors. */
+#define LEAST                                                                                \
+	(sizeof(struct vos_state_head) + VOS_MAX_DOMAINS * sizeof(struct vos_state_domain) + \
+	 VOS_MAX_PREFIXES * sizeof(struct vos_state_prefix))
 #define SLACK 64 /* descriptors that other threads may make meanwhile */
 
 struct keep {
@@ -262,11 +267,16 @@ static long put_all(int fd, const struct vos_state *s, const struct keep *k, uin
 static long make_memfd(struct vos_state *s, const struct keep *k, uint8_t soon)
 {
 	int fd = (int)vos_raw2(SYS_memfd_create, "virtuos-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct vos_fsize room;
 	long r;
 
 	if (fd < 0)
 		return fd;
-	r = put_all(fd, s, k, soon);
+	r = vos_fsize_begin(&room, LEAST + k->n * sizeof(*k->fd));
+	if (!r) {
+		r = put_all(fd, s, k, soon);
+		vos_fsize_end(&room);
+	}
 	if (!r)
 		r = vos_raw3(SYS_fcntl, fd, F_ADD_SEALS, VOS_STATE_SEALS);
 	if (r) {

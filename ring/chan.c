@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "ring/chan.h"
 #include "ring/raw.h"
+#include "ring/fsize.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +27,16 @@ static void unmap(void *p, size_t size)
 static int make_memory(size_t size)
 {
 	int fd = (int)vos_raw2(SYS_memfd_create, (long)"virtuos", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct vos_fsize room;
 	long r;
 
 	if (fd < 0)
 		return fd;
-	r = vos_raw2(SYS_ftruncate, fd, (long)size);
+	r = vos_fsize_begin(&room, size);
+	if (!r) {
+		r = vos_raw2(SYS_ftruncate, fd, (long)size);
+		vos_fsize_end(&room);
+	}
 	if (!r)
 		r = vos_raw3(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	if (!r)
