@@ -212,7 +212,8 @@ int vos_source_open(struct vos_parse *p, const char *file)
 	struct stat st;
 	long ret;
 
-	p->fd = vos_raw4(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	p->fd = vos_raw4(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+			 0);
 	if (p->fd < 0) {
 		ret = p->fd;
 		vos_fail(p, 0, "cannot open the file");

@@ -199,9 +199,12 @@ bool vos_begin_remote(void)
 	return true;
 }
 
+/* Programs that define it are not served: svcd, which would call itself if it were. */
+extern const char virtuos_not_here __attribute__((weak, visibility("default")));
+
 void vos_init(void)
 {
-	bool configured;
+	bool served = !&virtuos_not_here, configured = false;
 
 	if (vos_stage != VOS_STAGE_RAW)
 		return;
@@ -209,7 +212,8 @@ void vos_init(void)
 	early_environ();
 	for (int i = 0; i < VOS_NCLASSES; i++)
 		vos_config.class_to[i] = VOS_TO_LOCAL;
-	configured = load_config(getauxval(AT_SECURE));
+	if (served)
+		configured = load_config(getauxval(AT_SECURE));
 	if (configured)
 		vos_route_init();
 	if (anything_remote() && !vos_begin_remote()) {
@@ -221,7 +225,7 @@ void vos_init(void)
 	if (vos_files_remote && vos_cwd == VOS_CWD_LOCAL) /* no inherited one */
 		vos_cwd_look();
 	/* Preloaded and forgotten: whoever believes that his calls are forwarded should know. */
-	if (!configured && vos_env_unconfigured())
+	if (served && !configured && vos_env_unconfigured())
 		vos_say("nothing is forwarded: VIRTUOS_CONFIG is not set, and there is no " VOS_CONFIG_DEFAULT,
 			NULL);
 	vos_stage = VOS_STAGE_READY;

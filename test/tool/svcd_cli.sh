@@ -83,4 +83,13 @@ pid=$first ends TERM
 [ -S "$work/run/a" ] || wrong "the name of a newer service is removed"
 pid=$second ends TERM
 [ -z "$(ls "$work/run")" ] || wrong "the newer one leaves $(ls "$work/run")"
+
+# Started from a shell that runs over the library, it serves others, not itself.
+library=$build/preload/libvirtuos.so
+printf '[domain d]\naddress = unix:%s\n[default]\ninet = d\n' "$work/run/a" >"$work/conf"
+LD_PRELOAD=$library VIRTUOS_CONFIG=$work/conf start
+LD_PRELOAD=$library VIRTUOS_CONFIG=$work/conf timeout 10 \
+	python3 -c 'import socket; socket.create_server(("127.0.0.1", 0))' ||
+	wrong "an svcd that the library is preloaded into serves nobody"
+ends TERM
 exit $failed

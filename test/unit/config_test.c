@@ -227,6 +227,11 @@ static void test_unreadable(void)
 	CHECK(vos_config_load(&cfg, "/tmp", "x", "/x", &err) == -EINVAL);
 	CHECK(err.line == 0 && strstr(err.text, "not a regular file"));
 	CHECK(vos_config_load(&cfg, "/dev/null", "x", "/x", &err) == -EINVAL);
+	/* Nobody writes to it, and nobody is waited for. */
+	unlink(file);
+	CHECK(!mkfifo(file, 0600));
+	CHECK(vos_config_load(&cfg, file, "x", "/x", &err) == -EINVAL);
+	unlink(file);
 }
 
 static void test_empty(void)
