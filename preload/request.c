@@ -92,6 +92,7 @@ long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op)
  */
 #define POOL_YIELDS 64
 #define POOL_TRIES  (POOL_YIELDS + 2000)
+#define POOL_INSIST (POOL_YIELDS + 1000) /* so long nothing less will do, with VOS_WHOLE */
 
 static void wait_for_block(int tries)
 {
@@ -107,6 +108,12 @@ static void wait_for_block(int tries)
 static long take_block(struct vos_pool *pool, bool *used, uint32_t small, size_t want, size_t min,
 		       struct vos_block *b)
 {
+	int insist = 0;
+
+	if (min & VOS_WHOLE) {
+		min &= ~VOS_WHOLE;
+		insist = want <= VOS_IO_MAX ? POOL_INSIST : 0;
+	}
 	if (want > VOS_IO_MAX)
 		want = VOS_IO_MAX;
 	if (min > VOS_IO_MAX)
@@ -116,8 +123,10 @@ static long take_block(struct vos_pool *pool, bool *used, uint32_t small, size_t
 		*b = (struct vos_block){ .off = small, .size = VOS_SMALL, .nr = -1 };
 		return 0;
 	}
-	for (int tries = 0; vos_pool_get(pool, (uint32_t)want, (uint32_t)min, b); tries++) {
-		if (min <= VOS_SMALL && !*used) {
+	for (int tries = 0;
+	     vos_pool_get(pool, (uint32_t)want, (uint32_t)(tries < insist ? want : min), b);
+	     tries++) {
+		if (tries >= insist && min <= VOS_SMALL && !*used) {
 			*used = true;
 			*b = (struct vos_block){ .off = small, .size = VOS_SMALL, .nr = -1 };
 			return 0;

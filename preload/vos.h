@@ -193,7 +193,12 @@ void vos_left_init(void) HIDDEN; /* left.c */
 
 /* 0, or -errno: -ENOLINK, -EACCES, -EINTR, no channel; -ENOMEM; -EAGAIN, no lane. */
 long vos_req_begin(struct vos_req *q, unsigned dom, enum vos_op op) HIDDEN;
-/* Room in the program's / the service's area, at least @min and if possible @want bytes. */
+/*
+ * Room in the program's / the service's area, at least @min and if possible @want bytes. With
+ * VOS_WHOLE in @min it rather waits a while for others to give back what they have than to take
+ * less, if @want fits one request.
+ */
+#define VOS_WHOLE ((size_t)1 << 32)
 long vos_req_out(struct vos_req *q, size_t want, size_t min) HIDDEN;
 long vos_req_in(struct vos_req *q, size_t want, size_t min) HIDDEN;
 static inline uint8_t *vos_req_out_ptr(const struct vos_req *q)

@@ -8,7 +8,10 @@
 #endif
 
 static const uint32_t class_size[VOS_CLASSES] = VOS_CLASS_SIZES;
-static const uint32_t class_share[VOS_CLASSES] = { 1, 8, 7 }; /* sixteenths of the pool */
+/* Sixteenths of the pool; one that is short of blocks has more of the smallest. */
+static const uint32_t class_share[2][VOS_CLASSES] = { { 1, 8, 7 }, { 4, 5, 7 } };
+#define SHORT	(1u << 20)
+#define LARGEST (VOS_CLASSES - 1)
 
 /* A trial follows so many uses of one hot block, and the next one so many uses later. */
 #define FIRST_TRIAL 512u
@@ -17,10 +20,19 @@ static const uint32_t class_share[VOS_CLASSES] = { 1, 8, 7 }; /* sixteenths of t
 
 void vos_pool_init(struct vos_pool *p, uint32_t off, uint32_t size)
 {
-	for (int c = 0; c < VOS_CLASSES; c++) {
-		uint32_t n = size / 16 * class_share[c] / class_size[c];
+	const uint32_t *share = class_share[size < SHORT];
+	uint32_t left = size;
 
+	/* From the largest, of which there must be one wherever that is possible: some requests
+	 * cannot do with less. The smallest get what is left. */
+	for (int c = LARGEST; c >= 0; c--) {
+		uint32_t n = c ? size / 16 * share[c] : left;
+
+		if (c == LARGEST && n < class_size[c])
+			n = class_size[c];
+		n = (n < left ? n : left) / class_size[c];
 		n = n < VOS_POOL_BLOCKS ? n : VOS_POOL_BLOCKS;
+		left -= n * class_size[c];
 		p->n[c] = n;
 		p->base[c] = off;
 		p->free[c] = n == VOS_POOL_BLOCKS ? ~0ull : (1ull << n) - 1;
@@ -140,7 +152,7 @@ bool vos_pool_scarce(struct vos_pool *p, const struct vos_block *b)
 		n += p->n[c];
 		free += (uint32_t)__builtin_popcountll(bits);
 	}
-	return free < n / 2;
+	return free * 2 < n;
 }
 
 /* The fastest use counts: others may have waited for something else than the copy. */

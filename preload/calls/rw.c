@@ -19,12 +19,14 @@ static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int6
 		  struct vos_waits how, size_t *asked)
 {
 	struct vos_req q;
-	size_t all = len;
+	size_t all = len, min = 1;
 	long r = vos_req_begin_about(&q, word, out ? VOS_OP_write : VOS_OP_read);
 
 	if (unlikely(r))
 		return r;
-	r = out ? vos_req_out(&q, len, 1) : vos_req_room(&q, 1, &len, 1);
+	if (off < 0) /* the position moves once for each request, and others see where it is */
+		min |= VOS_WHOLE;
+	r = out ? vos_req_out(&q, len, min) : vos_req_room(&q, 1, &len, min);
 	if (unlikely(r))
 		goto end;
 	if (out) {
