@@ -20,7 +20,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-static void get_ready(void)
+/* @mute: we shall not be able to ring, wherever that takes more than a write(). */
+static void get_ready(bool mute)
 {
 	struct sigaction now;
 	long err;
@@ -36,6 +37,9 @@ static void get_ready(void)
 		if (!atomic_load(&vos_domain[i].chan) || vos_req_begin(&q, (unsigned)i, VOS_OP_nop))
 			continue;
 		q.c->transport->wake_fd(q.c, q.l);
+		/* Before the call below, after which the service may go to sleep. */
+		if (mute)
+			atomic_store(&q.c->ph->mute, 1);
 		vos_req_run(&q, VOS_WAIT_ALWAYS);
 		vos_req_end(&q);
 	}
@@ -48,7 +52,7 @@ long vos_sys_prctl(long op, long a1, long a2, long a3, long a4, long a5)
 
 	(void)a5;
 	if (op == PR_SET_SECCOMP) {
-		get_ready();
+		get_ready(true);
 		vos_chan_confined = true;
 	}
 	r = vos_raw5(SYS_prctl, op, a1, a2, a3, a4);
@@ -65,7 +69,7 @@ long vos_sys_seccomp(long op, long flags, long args, long a3, long a4, long a5)
 
 	(void)a3, (void)a4, (void)a5;
 	if (sets) {
-		get_ready();
+		get_ready(true);
 		vos_chan_confined = true;
 	}
 	r = vos_raw3(SYS_seccomp, op, flags, args);
@@ -82,7 +86,7 @@ static void limit_ahead(long what, const struct rlimit *new)
 
 	if (what == RLIMIT_NOFILE && new &&vos_fdtab.n &&
 	    !vos_raw4(SYS_prlimit64, 0, what, 0, (long)&now) && new->rlim_cur < now.rlim_cur)
-		get_ready();
+		get_ready(false);
 }
 
 long vos_sys_setrlimit(long what, long new, long a2, long a3, long a4, long a5)

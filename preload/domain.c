@@ -245,6 +245,9 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 	/* It stays where it is, and whoever comes to it finds it dead: there will be no other. */
 	if (vos_chan_confined)
 		return;
+	/* Some other thread has found out, and may already wait for the next one to answer. */
+	if (atomic_load(&d->chan) != c)
+		return;
 	lock(&attaching, &mask);
 	if (atomic_compare_exchange_strong(&d->chan, &expected, NULL))
 		next_incarnation(d);

@@ -113,7 +113,7 @@ static bool is_ours(const struct vos_req *q)
 }
 
 /* Announce the sleep in every entry. False: one of them is done already. */
-static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
+static bool announce(struct vos_many *m)
 {
 	bool all = true;
 
@@ -123,20 +123,33 @@ static bool announce(struct vos_many *m, struct pollfd *p, bool *coarse)
 		/* On top of another call: it may be about to sleep there, and must not miss
 		 * it. */
 		m->has_fd[d] = q->l->depth == 1 && !q->c->transport->wake_fd(q->c, q->l);
-		if (!m->has_fd[d])
-			*coarse = true;
-		else if (!vos_entry_announce(q->e, VOS_WAIT_FD))
+		if (m->has_fd[d] && !vos_entry_announce(q->e, VOS_WAIT_FD))
 			all = false;
 		if (!vos_chan_alive(q->c) || !is_ours(q)) {
 			vos_chan_kill(q->c);
 			all = false;
 		}
-		p[0].fd = p[1].fd = -1;
-		if (m->has_fd[d])
-			q->c->transport->poll(q->c, q->l, p);
-		p += 2;
 	}
 	return all;
+}
+
+/* What is to be polled for the requests. Returns for how long at most, -1: no matter. */
+static int64_t arrange(struct vos_many *m, struct pollfd *p)
+{
+	int64_t least = -1;
+
+	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
+		struct vos_req *q = &m->q[d];
+		int64_t ns = SLICE_NS;
+
+		p[0].fd = p[1].fd = -1;
+		if (m->has_fd[d])
+			ns = q->c->transport->poll(q->c, q->l, q->e, p);
+		if (ns >= 0 && (least < 0 || ns < least))
+			least = ns;
+		p += 2;
+	}
+	return least;
 }
 
 /* What became of the descriptors of ours: how many of them were ready. */
@@ -146,7 +159,7 @@ static unsigned heed(struct vos_many *m, struct pollfd *p)
 
 	for (int d = next_posted(m, -1); d >= 0; d = next_posted(m, d)) {
 		if (m->has_fd[d])
-			ours += m->q[d].c->transport->polled(m->q[d].c, m->q[d].l, p);
+			ours += m->q[d].c->transport->polled(m->q[d].c, m->q[d].l, m->q[d].e, p);
 		p += 2;
 	}
 	return ours;
@@ -259,26 +272,24 @@ static long sleep_until(struct vos_many *m, struct pollfd *p, unsigned n, int64_
 			const struct vos_mask *mask)
 {
 	unsigned extra = 2 * (unsigned)__builtin_popcount(m->posted);
-	bool coarse = false;
 
-	if (!announce(m, p + n, &coarse))
+	if (!announce(m))
 		return n ? vos_ppoll(p, n, 0, NULL) : 0;
 	for (;;) {
+		int64_t most = arrange(m, p + n);
 		int64_t left = vos_left(deadline), ns = left;
 		long r;
 
-		if (coarse || vos_chan_confined) {
-			ns = coarse ? SLICE_NS : CONFINED_NS;
-			if (left >= 0 && left < ns)
-				ns = left;
-		}
+		if (vos_chan_confined && (most < 0 || most > CONFINED_NS))
+			most = CONFINED_NS;
+		if (most >= 0 && (left < 0 || left > most))
+			ns = most;
 		r = cancellable_ppoll(m, p, n + extra, ns, mask);
 		if (unlikely(r == -EINVAL))
 			r = poll_singly(p, n, extra, ns, mask);
 		if (r < 0)
 			return r;
-		if (r)
-			r -= heed(m, p + n);
+		r -= heed(m, p + n);
 		if (r || vos_many_done(m) || (ns == left && left >= 0 && !vos_left(deadline)))
 			return r;
 	}

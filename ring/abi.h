@@ -129,7 +129,13 @@ struct vos_program_head {
 	uint32_t magic, version;
 	uint32_t lanes; /* 1 .. VOS_LANES_MAX */
 	uint32_t pool;	/* bytes of the pool in each area */
-	uint8_t pad[VOS_LINE - 16];
+	/*
+	 * The program has confined itself and cannot ring any more, where that takes more than a
+	 * write(): the service looks at the kicks now and then. Written by the program, once.
+	 */
+	_Atomic uint32_t mute;
+	_Atomic uint32_t attached; /* vchan: the program has seen the answer */
+	uint8_t pad[VOS_LINE - 24];
 	/*
 	 * Kicks: lane i's thread counts its word up, then rings the doorbell. The service, when the
 	 * doorbell rings, looks at all entries of each lane whose word has changed. Written by the
@@ -137,6 +143,8 @@ struct vos_program_head {
 	 */
 	_Atomic uint16_t kick[VOS_LANES_MAX];
 };
+
+#define VOS_CPU_NONE 256u /* not one of the program's machine */
 
 #define VOS_READY_SLOTS 2048u /* power of two, at least twice VOS_LANES_MAX */
 
@@ -157,8 +165,9 @@ struct vos_service_head {
 	 * waiter when the service dies, however it dies. Written by service and kernel.
 	 */
 	_Atomic uint32_t guard;
-	uint8_t pad0[VOS_LINE - 4];
-	_Atomic uint32_t cpu; /* CPU of the engine that polls this channel; a hint */
+	_Atomic uint32_t answered; /* vchan: VOS_VCHAN_ANSWERED (release) or _DISMISSED */
+	uint8_t pad0[VOS_LINE - 8];
+	_Atomic uint32_t cpu; /* of the engine that polls this channel, or VOS_CPU_NONE; a hint */
 	uint8_t pad1[VOS_LINE - 4];
 	struct vos_ready ready;
 };

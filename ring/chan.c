@@ -66,6 +66,8 @@ int vos_chan_init(struct vos_chan *c, void *program, void *service, uint32_t lan
 		return -ENOMEM;
 	c->program = program;
 	c->service = service;
+	c->program_size = VOS_PROGRAM_SIZE(lanes, pool);
+	c->service_size = VOS_SERVICE_SIZE(lanes, pool);
 	c->nlanes = lanes;
 	c->pool = pool;
 	c->bell = -1;
@@ -75,8 +77,8 @@ int vos_chan_init(struct vos_chan *c, void *program, void *service, uint32_t lan
 	for (int i = 0; i < VOS_NOPS; i++)
 		c->pace[i] = 0;
 	/* A fork child must not run into the parent's channel: it gets one of its own. */
-	vos_raw3(SYS_madvise, (long)program, (long)VOS_PROGRAM_SIZE(lanes, pool), MADV_DONTFORK);
-	vos_raw3(SYS_madvise, (long)service, (long)VOS_SERVICE_SIZE(lanes, pool), MADV_DONTFORK);
+	vos_raw3(SYS_madvise, (long)program, (long)c->program_size, MADV_DONTFORK);
+	vos_raw3(SYS_madvise, (long)service, (long)c->service_size, MADV_DONTFORK);
 	c->ph = program;
 	c->sh = service;
 	c->live = &c->sh->guard;
@@ -110,8 +112,8 @@ int vos_chan_create(struct vos_chan *c, uint32_t lanes, uint32_t pool)
 void vos_chan_destroy(struct vos_chan *c)
 {
 	unmap(c->lane, c->nlanes * sizeof(*c->lane));
-	unmap(c->program, VOS_PROGRAM_SIZE(c->nlanes, c->pool));
-	unmap(c->service, VOS_SERVICE_SIZE(c->nlanes, c->pool));
+	unmap(c->program, c->program_size);
+	unmap(c->service, c->service_size);
 	c->lane = NULL;
 	c->program = c->service = NULL;
 }
@@ -182,23 +184,6 @@ void vos_chan_kill(struct vos_chan *c)
 	 */
 	atomic_fetch_or(c->live, FUTEX_OWNER_DIED);
 	c->transport->wake_all(c);
-}
-
-static const struct vos_transport *const transports[] = { &vos_transport_unix };
-
-const struct vos_transport *vos_transport_find(const char *address, const char **where)
-{
-	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++) {
-		const char *scheme = transports[i]->scheme;
-		size_t n = 0;
-
-		while (scheme[n] && scheme[n] == address[n])
-			n++;
-		*where = address + n;
-		if (!scheme[n])
-			return transports[i];
-	}
-	return NULL;
 }
 
 static int stay(int fd)

@@ -57,6 +57,18 @@ struct vos_chan {
 	uint8_t incarnation; /* the caller's: of what this channel gives out */
 	_Atomic uint16_t pace[VOS_NOPS]; /* pauses that a call of this op takes, averaged */
 	_Atomic int64_t doubt;		 /* s of CLOCK_MONOTONIC: when sleepers look at the bell */
+	size_t program_size, service_size; /* bytes that are mapped */
+
+	/* vchan_program.c, vchan_wait.c */
+	struct vos_vchan *vchan;
+	uint32_t port;				     /* our event channel */
+	uint64_t announced;			     /* what the service calls itself */
+	_Atomic uint32_t loop;			     /* one to ourselves, 0: not made yet */
+	int watch;				     /* descriptor of the xenstore, or -1 */
+	char watched[96];			     /* what is watched there */
+	_Atomic uint32_t reader;		     /* index + 1 of its lane, 0: nobody */
+	_Atomic uint32_t ready_head;		     /* cursor of the ready queue */
+	_Atomic uint64_t asleep[VOS_LANES_MAX / 64]; /* bit for each lane */
 };
 
 /*
@@ -99,10 +111,13 @@ struct vos_transport {
 		      uint32_t announced, struct vos_waits w);
 	/*
 	 * The same for a thread that polls other things as well: what it is to poll for the entry,
-	 * and, after each time, what has come of it: the number of those that were ready.
+	 * and for how many ns at most (-1: no matter) before it looks at the entry; and, after each
+	 * time, what has come of it: the number of those that were ready.
 	 */
-	void (*poll)(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
-	unsigned (*polled)(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
+	int64_t (*poll)(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+			struct pollfd p[2]);
+	unsigned (*polled)(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+			   struct pollfd p[2]);
 	/*
 	 * The thread sleeps no more. @cut: its sleep may have been cut short anywhere, by
 	 * cancellation or longjmp(). NULL: makes no difference.
@@ -114,7 +129,7 @@ struct vos_transport {
 	void (*close)(struct vos_chan *c);
 };
 
-extern const struct vos_transport vos_transport_unix;
+extern const struct vos_transport vos_transport_unix, vos_transport_vchan;
 
 /* The transport of an address, and where in it the scheme ends. NULL: no such scheme. */
 const struct vos_transport *vos_transport_find(const char *address, const char **where);
@@ -133,9 +148,24 @@ int vos_unix_attach(struct vos_chan *c, int memory, const char *path, const char
 /* unix_wait.c: sleep, poll, polled and wake_all of threads whom the service wakes by itself. */
 long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e, uint32_t announced,
 		    struct vos_waits w);
-void vos_unix_poll(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
-unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2]);
+int64_t vos_unix_poll(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+		      struct pollfd p[2]);
+unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+			 struct pollfd p[2]);
 void vos_unix_wake_all(struct vos_chan *c);
+/* vchan_wait.c: the same where one of them wakes the others. */
+long vos_vchan_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+		     uint32_t announced, struct vos_waits w);
+int64_t vos_vchan_poll(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+		       struct pollfd p[2]);
+unsigned vos_vchan_polled(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+			  struct pollfd p[2]);
+int vos_vchan_wake_fd(struct vos_chan *c, struct vos_lane *l);
+void vos_vchan_awake(struct vos_chan *c, struct vos_lane *l, bool cut);
+void vos_vchan_wake_all(struct vos_chan *c);
+/* vchan_program.c: the service, by what it called itself, has died. */
+void vos_vchan_gone(uint64_t announced);
+void vos_vchan_close(struct vos_chan *c);
 
 /* The channel on memory that is all zero: 0 or -errno. */
 int vos_chan_init(struct vos_chan *c, void *program, void *service, uint32_t lanes, uint32_t pool);

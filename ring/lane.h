@@ -47,7 +47,9 @@ struct vos_lane {
 	bool woke;		/* the last post kicked: the engine may have slept */
 	bool out_used, in_used; /* the small blocks */
 	uint16_t index;
-	int wake_fd;		    /* our end of the socket for VOS_WAIT_FD, or -1 */
+	int wake_fd;		    /* what a thread polls that waits with VOS_WAIT_FD, or -1 */
+	_Atomic uint32_t nudge;	    /* vchan: counts up when the thread is to look again */
+	int64_t patience;	    /* vchan: ns that it sleeps next before it looks by itself */
 	_Atomic int owner;	    /* thread id, 0: free */
 	uint32_t number[VOS_SLOTS]; /* of the claim that has the slot */
 	struct vos_held held[VOS_SLOTS];

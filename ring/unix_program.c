@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The transport between processes of one machine, the program's side. See ring/abi.h, "Attach". */
 #define _GNU_SOURCE
+#include "ring/attach.h"
 #include "ring/chan.h"
 #include "ring/raw.h"
 
@@ -16,13 +17,6 @@
 #include <time.h>
 
 #define LANES 256u
-
-/* A service that does not answer for so long is not there. */
-#define ANSWER_S 10
-
-/* Most answer within this, so that no signal need cut the attempt short. */
-#define SIGNAL_MS 200
-#define LOOK_MS	  20 /* between two looks for one */
 
 static long send_fd(int sock, const void *data, size_t len, int fd)
 {
@@ -40,42 +34,9 @@ static long send_fd(int sock, const void *data, size_t len, int fd)
 	return vos_raw3(SYS_sendmsg, sock, (long)&m, MSG_NOSIGNAL);
 }
 
-static int64_t now_ms(void)
+static int dial(const char *path, const struct vos_patience *p)
 {
-	struct timespec t;
-
-	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* How long we wait for an answer, and the signals that do not end it. */
-struct patience {
-	uint64_t blocked;
-	int64_t since; /* ms */
-};
-
-/* Wait on the socket for a moment; without @events, just wait. 0: try again; or -errno. */
-static long be_patient(const struct patience *p, int sock, short events)
-{
-	struct pollfd pfd = { sock, events, 0 };
-	struct timespec t = { 0, LOOK_MS * 1000000 };
-	long r = vos_raw5(SYS_ppoll, (long)&pfd, events != 0, (long)&t, 0, 0);
-	uint64_t pending = 0;
-	int64_t ms;
-
-	if (r > 0 || (r < 0 && r != -EINTR))
-		return r > 0 ? 0 : r;
-	ms = now_ms() - p->since;
-	if (ms >= ANSWER_S * 1000)
-		return -ETIMEDOUT;
-	if (ms >= SIGNAL_MS && ~p->blocked)
-		vos_raw2(SYS_rt_sigpending, (long)&pending, sizeof(pending));
-	return pending & ~p->blocked ? -EINTR : 0;
-}
-
-static int dial(const char *path, const struct patience *p)
-{
-	const struct timeval limit = { ANSWER_S, 0 };
+	const struct timeval limit = { VOS_ANSWER_S, 0 };
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	size_t n = 0;
 	long fd, r;
@@ -93,48 +54,15 @@ static int dial(const char *path, const struct patience *p)
 	vos_raw5(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, (long)&limit, sizeof(limit));
 	do
 		r = vos_raw3(SYS_connect, fd, (long)&sun, sizeof(sun));
-	while (r == -EAGAIN && !(r = be_patient(p, -1, 0))); /* so many wait there already */
+	while (r == -EAGAIN && !(r = vos_be_patient(p, -1, 0))); /* so many wait there already */
 	if (!r)
 		return (int)fd;
 	vos_raw1(SYS_close, fd);
 	return (int)r;
 }
 
-/* What the service itself does not say. */
-static int refused(struct vos_welcome *w, int error, const char *why, const char *more)
-{
-	size_t n = 0;
-
-	while (*why && n < sizeof(w->text) - 1)
-		w->text[n++] = *why++;
-	for (size_t i = 0; more && i < sizeof(w->domain) && more[i] && n < sizeof(w->text) - 1; i++)
-		w->text[n++] = more[i];
-	w->text[n] = 0;
-	return error;
-}
-
-/* What somebody else wants on the user's terminal. */
-static void make_printable(char *text, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size - 1 && text[i]; i++)
-		if (text[i] < ' ' || text[i] > '~')
-			text[i] = '?';
-	text[i] = 0;
-}
-
-static bool same_name(const char name[sizeof(((struct vos_welcome *)0)->domain)], const char *want)
-{
-	size_t i = 0;
-
-	while (i < sizeof(((struct vos_welcome *)0)->domain) - 1 && name[i] && name[i] == want[i])
-		i++;
-	return name[i] == want[i];
-}
-
 static int exchange(int sock, int memory, const char *name, const struct vos_hello *h,
-		    struct vos_welcome *w, const struct patience *p)
+		    struct vos_welcome *w, const struct vos_patience *p)
 {
 	long r;
 
@@ -147,33 +75,26 @@ static int exchange(int sock, int memory, const char *name, const struct vos_hel
 		return (int)r;
 	do
 		r = vos_raw6(SYS_recvfrom, sock, (long)w, sizeof(*w), 0, 0, 0);
-	while (r == -EAGAIN && !(r = be_patient(p, sock, POLLIN)));
+	while (r == -EAGAIN && !(r = vos_be_patient(p, sock, POLLIN)));
 	if (r < 0)
 		return (int)r;
 	if (!r)
 		return -ECONNRESET;
-	if (r != sizeof(*w) || w->magic != VOS_MAGIC)
-		return refused(w, -EPROTO, "what answers there is no svcd", NULL);
-	if (w->error)
-		return w->error < 0 && w->error > -4096 ? w->error : -EPROTO;
-	if (w->version != VOS_VERSION)
-		return refused(w, -EPROTONOSUPPORT, "the service is of another version", NULL);
-	if (name && !same_name(w->domain, name))
-		return refused(w, -ENXIO, "the service there is that of domain ", w->domain);
-	return 0;
+	if (r != sizeof(*w))
+		w->magic = 0;
+	return vos_attach_check(w, name);
 }
 
 int vos_unix_attach(struct vos_chan *c, int memory, const char *path, const char *name,
 		    struct vos_hello *h, struct vos_welcome *w)
 {
-	const struct patience p = { c ? c->blocked : ~0ull, now_ms() };
+	const struct vos_patience p = { c ? c->blocked : ~0ull, vos_now_ms() };
 	int sock = dial(path, &p);
 	int r;
 
 	if (sock < 0)
 		return sock;
 	r = exchange(sock, memory, name, h, w, &p);
-	make_printable(w->text, sizeof(w->text));
 	if (!r && memory >= 0) {
 		/* Acquire: the service wrote the guard before it answered. */
 		c->guard = atomic_load(&c->sh->guard);

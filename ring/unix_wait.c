@@ -64,17 +64,22 @@ static long sleep_futex(struct vos_chan *c, struct vos_entry *e, uint32_t announ
 	return r;
 }
 
-void vos_unix_poll(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2])
+int64_t vos_unix_poll(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+		      struct pollfd p[2])
 {
+	(void)e;
 	p[0] = (struct pollfd){ l->wake_fd, POLLIN, 0 };
 	p[1] = (struct pollfd){ c->bell, 0, 0 };
+	return -1;
 }
 
-unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct pollfd p[2])
+unsigned vos_unix_polled(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+			 struct pollfd p[2])
 {
 	unsigned ready = 0;
 	uint64_t n;
 
+	(void)e;
 	if (p[0].revents) {
 		vos_raw3(SYS_read, l->wake_fd, (long)&n, sizeof(n));
 		ready++;
@@ -96,12 +101,13 @@ static long sleep_poll(struct pollfd *p, long n, int ms, struct vos_waits w)
 				 : vos_sleep_call(w, SYS_ppoll, ppoll);
 }
 
-static long sleep_fd(struct vos_chan *c, struct vos_lane *l, struct vos_waits w)
+static long sleep_fd(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
+		     struct vos_waits w)
 {
 	struct pollfd p[2];
 	long r;
 
-	vos_unix_poll(c, l, p);
+	vos_unix_poll(c, l, e, p);
 	r = sleep_poll(p, 2, vos_chan_confined ? CONFINED_MS : -1, w);
 	/* The limit of descriptors is that of a set to poll, too. The service's death ends both. */
 	if (r == -EINVAL)
@@ -109,7 +115,7 @@ static long sleep_fd(struct vos_chan *c, struct vos_lane *l, struct vos_waits w)
 	if (r == -EINVAL)
 		r = sleep_poll(p, 0, SLICE_MS, w);
 	if (r > 0)
-		vos_unix_polled(c, l, p);
+		vos_unix_polled(c, l, e, p);
 	return r;
 }
 
@@ -117,7 +123,7 @@ long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
 		    struct vos_waits w)
 {
 	/* Announced for another kind of sleep before (a cancelled call): both are woken. */
-	return announced & VOS_WAIT_FUTEX ? sleep_futex(c, e, announced, w) : sleep_fd(c, l, w);
+	return announced & VOS_WAIT_FUTEX ? sleep_futex(c, e, announced, w) : sleep_fd(c, l, e, w);
 }
 
 void vos_unix_wake_all(struct vos_chan *c)

@@ -49,7 +49,7 @@ static inline void relax(void)
 
 static bool engine_on_our_cpu(struct vos_chan *c)
 {
-	return (uint8_t)atomic_load_explicit(&c->sh->cpu, memory_order_relaxed) == vos_cpu();
+	return atomic_load_explicit(&c->sh->cpu, memory_order_relaxed) == vos_cpu();
 }
 
 /*

@@ -521,7 +521,7 @@ void call_take(struct engine *e, struct lane *l, uint32_t slot, uint32_t state)
 	c->client = l->client;
 	c->lane = l;
 	c->slot = (uint8_t)slot;
-	e->client_cpu = c->cpu;
+	e->client_cpu = c->client->transport->far ? VOS_CPU_NONE : c->cpu;
 	if (c->op >= VOS_NOPS) {
 		c->desc = &vos_ops[VOS_OP_nop];
 		call_settle(c, CALL_BREAK);

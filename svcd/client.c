@@ -159,6 +159,19 @@ static void drop_broken(struct engine *e, void *arg)
 	client_put(cl);
 }
 
+void client_drop_all(bool (*which)(const struct client *, const void *), const void *arg)
+{
+	pthread_mutex_lock(&lock);
+	list_for_each(p, &clients) {
+		struct client *cl = list_entry(p, struct client, list);
+
+		if (which(cl, arg) && !atomic_exchange(&cl->broken, true) &&
+		    engine_post(cl->engine, drop_broken, client_get(cl)))
+			client_put(cl);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
 /* Any thread. It dies at the next turn: its memory may be in use further up. */
 void client_break(struct client *cl, const char *why)
 {

@@ -20,10 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_EVERY   64 /* turns with work between two looks at epoll */
-#define LOOK_PARKED  4	/* the same when calls are parked */
-#define SHARED_TURNS 2	/* turns without work that we wait for a client on our own CPU */
-#define TIME_EVERY   32 /* turns without work between two looks at the clock */
+#define LOOK_EVERY   64	      /* turns with work between two looks at epoll */
+#define LOOK_PARKED  4	      /* the same when calls are parked */
+#define MUTE_NS	     10000000 /* between two looks at the kicks of programs that cannot ring */
+#define SHARED_TURNS 2	      /* turns without work that we wait for a client on our own CPU */
+#define TIME_EVERY   32	      /* turns without work between two looks at the clock */
 
 struct engine engines[SVCD_ENGINES_MAX];
 
@@ -345,6 +346,8 @@ static void publish_cpu(struct engine *e)
 		struct client *cl = list_entry(p, struct client, of_engine);
 		struct vos_service_head *h = (void *)cl->service;
 
+		if (cl->transport->far)
+			continue;
 		if (atomic_load_explicit(&h->cpu, memory_order_relaxed) != cpu)
 			atomic_store_explicit(&h->cpu, cpu, memory_order_relaxed);
 	}
@@ -356,12 +359,39 @@ static bool shares_cpu(const struct engine *e)
 	return e->client_cpu == e->cpu;
 }
 
+/* Programs that cannot ring: have they kicked? True if there are any. */
+static bool hear_mute(struct engine *e, bool look)
+{
+	bool any = false;
+
+	list_for_each(p, &e->clients) {
+		struct client *cl = list_entry(p, struct client, of_engine);
+		const struct vos_program_head *h = (const void *)cl->program;
+
+		if (!cl->transport->far || !atomic_load_explicit(&h->mute, memory_order_relaxed))
+			continue;
+		any = true;
+		if (look)
+			scan_kicks(e, cl);
+	}
+	return any;
+}
+
 /* Nothing for a while: sleep. */
 static void idle(struct engine *e, uint64_t since_turn)
 {
+	int64_t timeout;
+	bool mute;
+
 	if (!rest_lanes(e, since_turn))
 		return;
-	look(e, park_next_timer(e));
+	timeout = park_next_timer(e);
+	mute = hear_mute(e, false);
+	if (mute && (timeout < 0 || timeout > MUTE_NS))
+		timeout = MUTE_NS;
+	look(e, timeout);
+	if (driving && mute)
+		hear_mute(e, true);
 	if (driving)
 		publish_cpu(e);
 }
@@ -434,7 +464,7 @@ int engine_init(struct engine *e, int index)
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &e->mailbox };
 
 	e->index = index;
-	e->client_cpu = 255;
+	e->client_cpu = VOS_CPU_NONE;
 	e->mailbox.type = SOURCE_MAILBOX;
 	list_init(&e->active);
 	list_init(&e->clients);

@@ -206,6 +206,19 @@ static int add_requests(scmp_filter_ctx f)
 	return r;
 }
 
+/* Of transports. They may be named more than once. */
+static int add_ioctls(scmp_filter_ctx f, const unsigned long *nr)
+{
+	int r = 0;
+
+	for (; nr && *nr && !r; nr++) {
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SYS(ioctl), 1, EQ32(1, *nr));
+		if (r == -EEXIST)
+			r = 0;
+	}
+	return r;
+}
+
 static int fill(scmp_filter_ctx f)
 {
 	int r = add_rows(f);
@@ -233,8 +246,9 @@ static int fill(scmp_filter_ctx f)
 	return r;
 }
 
-/* Needs no_new_privs. 0 or -errno. */
-int filter_install(void)
+/* Needs no_new_privs. @ioctls: lists of requests, up to 0, that are allowed besides. 0 or -errno.
+ */
+int filter_install(const unsigned long *const ioctls[], int n)
 {
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	int r;
@@ -247,6 +261,8 @@ int filter_install(void)
 	seccomp_attr_set(f, SCMP_FLTATR_CTL_SSB, 1);
 	seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	r = fill(f);
+	for (int i = 0; i < n && !r; i++)
+		r = add_ioctls(f, ioctls[i]);
 	if (!r)
 		r = seccomp_load(f);
 	seccomp_release(f);

@@ -28,6 +28,7 @@ struct options opt = {
 	.max_handles = 1 << 20,
 	.cpu = -1,
 	.spin_us = 50,
+	.vchan_user = "nobody",
 };
 
 void log_line(int level, const char *fmt, ...)
@@ -51,7 +52,9 @@ void log_line(int level, const char *fmt, ...)
 static const char usage[] =
 	"usage: svcd --domain NAME --listen unix:PATH [option ...]\n"
 	"  --domain NAME       name of this service domain, as in the programs' configuration\n"
-	"  --listen ADDRESS    unix:PATH, absolute; may be given up to 8 times\n"
+	"  --listen ADDRESS    unix:PATH, absolute, or vchan:DOMAIN[,DOMAIN...]; up to 8 times\n"
+	"  --vchan-user USER   whom programs of other Xen domains are taken for (default nobody)\n"
+	"  --trust-vchan       believe them who they are\n"
 	"  --root DIR          directory that clients see as /\n"
 	"  --engines N         threads that poll (1 to 16, default 1)\n"
 	"  --cpu N             pin the first engine to CPU N, the next ones to those after it\n"
@@ -101,6 +104,8 @@ enum {
 	O_SPIN,
 	O_LOG,
 	O_FILTER,
+	O_VCHAN_USER,
+	O_TRUST_VCHAN,
 	O_VERBOSE,
 	O_VERSION,
 	O_HELP
@@ -118,6 +123,8 @@ static const struct option longopts[] = {
 	{ "spin", 1, NULL, O_SPIN },
 	{ "log", 1, NULL, O_LOG },
 	{ "no-filter", 0, NULL, O_FILTER },
+	{ "vchan-user", 1, NULL, O_VCHAN_USER },
+	{ "trust-vchan", 0, NULL, O_TRUST_VCHAN },
 	{ "verbose", 0, NULL, O_VERBOSE },
 	{ "version", 0, NULL, O_VERSION },
 	{ "help", 0, NULL, O_HELP },
@@ -186,6 +193,12 @@ static void set_option(int o, const char *arg)
 	case O_FILTER:
 		opt.no_filter = true;
 		break;
+	case O_VCHAN_USER:
+		opt.vchan_user = arg;
+		break;
+	case O_TRUST_VCHAN:
+		opt.trust_vchan = true;
+		break;
 	case O_VERBOSE:
 		opt.verbose = true;
 		break;
@@ -253,6 +266,8 @@ static void raise_limit(void)
 /* Last of all that is done alone: from here on we have what we need, and no more. */
 static void give_up(void)
 {
+	const unsigned long *ioctls[8];
+	const char *where;
 	int r = ident_init();
 
 	if (!r)
@@ -261,7 +276,9 @@ static void give_up(void)
 		die("cannot confine itself: %s", strerror(-r));
 	if (opt.no_filter)
 		return;
-	r = filter_install();
+	for (int i = 0; i < opt.nlisten; i++)
+		ioctls[i] = transport_find(opt.listen[i], &where)->ioctls;
+	r = filter_install(ioctls, opt.nlisten);
 	if (r)
 		log_line(LOG_WARNING, "no filter of system calls: %s", strerror(-r));
 }
@@ -405,6 +422,7 @@ const char virtuos_not_here = 1;
 int main(int argc, char **argv)
 {
 	static struct watcher on_signal = { told_to_end }, on_kick = { kicked };
+	const char *problem;
 	sigset_t set;
 	int r = 0;
 
@@ -441,8 +459,9 @@ int main(int argc, char **argv)
 		r = turn_start_watchdog();
 	if (!r)
 		r = ticket_start_reaper();
-	if (r)
-		die("cannot start: %s", strerror(-r));
+	problem = r ? strerror(-r) : transport_start();
+	if (problem)
+		die("cannot start: %s", problem);
 	notify_ready();
 	serve();
 	if (notify_sock >= 0)

@@ -52,6 +52,8 @@ struct options {
 	bool verbose;
 	bool syslog;
 	bool no_filter;
+	const char *vchan_user; /* whom programs of other Xen domains are taken for ... */
+	bool trust_vchan;	/* ... unless they are believed */
 };
 extern struct options opt;
 
@@ -87,9 +89,12 @@ struct transport {
 	const char *scheme; /* what an address starts with, e.g. "unix:" */
 	/* The rest of an address: NULL, or what is wrong with it. */
 	const char *(*check)(const char *where);
+	bool far; /* programs run on another machine, with CPUs and processes of its own */
 	/* Control thread, before --root: accept programs there. NULL, or why that cannot be. */
 	const char *(*listen)(const char *where);
-	/* Control thread, at the end or when the start fails: what listen() made goes. NULL: nothing */
+	/* The same, once, when svcd is ready. NULL: nothing to do. */
+	const char *(*start)(void);
+	/* Control thread, at the end or when the start fails: what these two made goes, or NULL. */
 	void (*unlisten)(void);
 	/* Read what has come on the client's connection. It may block. HEED_* */
 	unsigned (*heed)(struct client *);
@@ -99,11 +104,13 @@ struct transport {
 	void (*hang_up)(struct client *);
 	/* Memory and descriptors of a client that nobody uses any more, or that never was one. */
 	void (*release)(struct client *);
+	const unsigned long *ioctls; /* that all this takes, up to 0; or NULL */
 };
 
-extern const struct transport transport_unix;
+extern const struct transport transport_unix, transport_vchan;
 /* NULL: no such scheme. */
 const struct transport *transport_find(const char *address, const char **where);
+const char *transport_start(void);
 void transport_unlisten(void);
 
 /* --- identity: whose rights a call has (ident.c) -------------------------------------------- */
@@ -149,7 +156,7 @@ extern struct caps {
 } caps;
 
 int confine(void);
-int filter_install(void);
+int filter_install(const unsigned long *const ioctls[], int n);
 /* What the calling thread has in effect from here on, of what is permitted: 0 or -errno. */
 int caps_effective(uint64_t set);
 void peer_init(void);
@@ -263,8 +270,10 @@ struct client {
 	int conn;  /* descriptor of the connection, the transport's */
 	int pidfd; /* -1: the hang-up alone says that it died */
 	pid_t pid;
-	char label[24];	     /* for messages */
-	bool gone;	     /* hung up; driver */
+	char label[24];							  /* for messages */
+	enum { VOUCHED_KERNEL, VOUCHED_BELIEVED, VOUCHED_FIXED } vouched; /* its identity */
+	struct vchan *vchan;						  /* vchan.c */
+	bool gone;							  /* hung up; driver */
 	bool tickets_over;   /* and its tickets know; under their lock */
 	uint64_t ticket;     /* that which it has taken, until it has made a call */
 	_Atomic bool broken; /* broke the rules: to be thrown out */
@@ -306,6 +315,13 @@ void client_welcome(struct vos_welcome *, const struct client *, int error, cons
 int client_enter(struct client *);
 /* --- */
 struct client *client_by_session(const uint64_t session[2]);
+/* Any thread: those for which @which says so are gone. */
+void client_drop_all(bool (*which)(const struct client *, const void *), const void *arg);
+/* Its process, as our kernel knows it; 0: it does not. */
+static inline pid_t client_process(const struct client *cl)
+{
+	return cl->transport->far ? 0 : cl->pid;
+}
 extern _Atomic int client_count;
 
 /* --- calls (call.c) ------------------------------------------------------------------------- */
@@ -444,8 +460,8 @@ struct engine {
 	uint64_t turn;
 	uint32_t nparked;
 	struct list free_calls;
-	uint8_t client_cpu; /* of the last call */
-	uint8_t cpu;	    /* ours, as of the last look */
+	uint16_t client_cpu; /* of the last call, or VOS_CPU_NONE */
+	uint8_t cpu;	     /* ours, as of the last look */
 
 	/* aio.c */
 	struct source aio_source;

@@ -50,6 +50,7 @@ struct ticket {
 	const struct client *maker; /* who will say whom it is for, or NULL */
 	uint64_t since;		    /* that, if it is bound to nobody */
 	pid_t pid;		    /* whom it is bound to, or 0 */
+	pid_t of;		    /* who has made it, as it knows itself */
 	int pidfd;
 	int cwd;
 	uint32_t cwd_root, nroots;
@@ -197,6 +198,7 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, ui
 	if (own)
 		t->locks = locks_get(cl->locks);
 	t->pidfd = t->cwd = -1;
+	t->of = cl->pid;
 	/* Those that it has itself, and what its list takes. */
 	t->cost = 2 + (int)cl->nroots + (int)(t->n / ITEMS_COST);
 	t->user = user_charge(ident_uid(), t->cost);
@@ -293,10 +295,10 @@ int ticket_take(const uint64_t id[2], struct client *cl)
 	}
 	cl->cwd = dup_fd(t->cwd);
 	cl->cwd_root = t->cwd_root;
-	if (t->locks && t->pid == cl->pid)
+	if (t->locks && (t->pid ? t->pid : t->of) == cl->pid)
 		cl->locks = locks_get(t->locks);
 	/* Otherwise it is a relative of the process that it is bound to: that one may still come. */
-	if (!t->pid || t->pid == cl->pid)
+	if (!t->pid || t->pid == client_process(cl))
 		cl->ticket = t->serial;
 out:
 	pthread_mutex_unlock(&lock);

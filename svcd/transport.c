@@ -4,7 +4,12 @@
 
 #include <string.h>
 
-static const struct transport *const transports[] = { &transport_unix };
+static const struct transport *const transports[] = {
+	&transport_unix,
+#ifdef HAVE_XEN
+	&transport_vchan,
+#endif
+};
 
 const struct transport *transport_find(const char *address, const char **where)
 {
@@ -16,6 +21,16 @@ const struct transport *transport_find(const char *address, const char **where)
 			return transports[i];
 	}
 	return NULL;
+}
+
+const char *transport_start(void)
+{
+	const char *problem = NULL;
+
+	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]) && !problem; i++)
+		if (transports[i]->start)
+			problem = transports[i]->start();
+	return problem;
 }
 
 void transport_unlisten(void)

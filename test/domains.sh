@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034,SC2154
 # For a test of test/tool/ that wants the two domains of three-way.sh, started: sourced with the build
-# directory as argument, and $top set. Skips the test where that cannot be.
+# directory as argument, and $top set; $transport if it is not to be unix. Skips the test where that
+# cannot be.
 
 build=$(realpath "$1")
-for f in "$build/preload/libvirtuos.so" "$build/svcd/svcd"; do
+preload=$build/preload/libvirtuos.so
+[ "${transport:=unix}" = unix ] || preload=$build/test/fakexen/libfakexen_program.so
+for f in "$preload" "$build/svcd/svcd"; do
 	[ -r "$f" ] || { echo "skip: $f is not built" && exit 77; }
 done
 [ "$(id -u)" = 0 ] || { echo "skip: needs root" && exit 77; }
@@ -13,7 +16,6 @@ done
 trap finish EXIT
 trap 'exit 130' INT TERM
 modes="native local forwarded"
-preload=$build/preload/libvirtuos.so
 svcd=${SVCD:-$build/svcd/svcd}
 make_work
 three_way_setup

@@ -7,10 +7,11 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$top/build}
 size=normal
 modes="native local forwarded"
-stages="format unit model behaviour programs tools hostile sanitized bench"
+stages="format unit model behaviour vchan programs tools hostile sanitized bench"
 install=yes
 compile=yes
 keep=
+transport=unix
 
 . "$top/test/lib.sh"
 . "$top/test/three-way.sh"
@@ -23,6 +24,7 @@ usage() {
 		  --except REGEX   not those
 		  --stages LIST    some of: $stages
 		  --modes LIST     some of: $modes; native is always run, the others are compared to it
+		  --transport T    unix, or vchan: over what looks like Xen (test/fakexen)
 		  --quick          small sizes, one user, one build of each program
 		  --full           large sizes, and ten times as long where chance decides
 		  --no-install     do not install missing packages
@@ -213,6 +215,19 @@ stage_behaviour() {
 	done
 }
 
+# The same over what looks like Xen, in short, and a domain that dies there.
+stage_vchan() {
+	local options=(--quick --no-install --no-build --stages behaviour --modes forwarded)
+	wanted vchan/behaviour || wanted vchan/dead_domain || return 0
+	if [ ! -e "$build/test/fakexen/libfakexen_service.so" ]; then
+		skip vchan "built without libxen-dev"
+		return
+	fi
+	simple_test vchan/behaviour 900 env BUILD="$build" \
+		bash "$top/test/run.sh" --transport vchan "${options[@]}"
+	simple_test vchan/dead_domain 120 bash "$top/test/tool/dead_domain.sh" "$build" vchan
+}
+
 stage_programs() {
 	local source t user
 	cp "$top/test/programs/prog.sh" "$work/bin/"
@@ -282,6 +297,7 @@ options() {
 		--except) except=$2 && shift ;;
 		--stages) stages=$2 && shift ;;
 		--modes) modes=$(xargs <<<"native ${2//native/}") && shift ;;
+		--transport) transport=$2 && shift ;;
 		--quick) size=quick ;;
 		--full) size=full ;;
 		--no-install) install=no ;;
@@ -306,7 +322,11 @@ main() {
 	# Ten thousand descriptors are opened by one test.
 	[ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 20000 ] || ulimit -Hn 20000
 	disk_local=no
-	preload=${PRELOAD:-$build/preload/libvirtuos.so}
+	case $transport in
+	unix) preload=${PRELOAD:-$build/preload/libvirtuos.so} ;;
+	vchan) preload=${PRELOAD:-$build/test/fakexen/libfakexen_program.so} ;;
+	*) die "no such transport: $transport" ;;
+	esac
 	svcd=${SVCD:-$build/svcd/svcd}
 	test_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	export PATH=$test_path

@@ -46,6 +46,10 @@ static void say_unreachable(const char *file, const struct vos_domain_config *d,
 			hint = " (does the socket's directory let this user through?)";
 		else if (error == -EPROTOTYPE)
 			hint = " (what listens there is no svcd)";
+		else if (error == -ENODEV)
+			hint = " (is this a Xen domain, with /dev/xen?)";
+		else if (error == -ENXIO)
+			hint = " (the xenstore has no number for this name)";
 	}
 	fprintf(stderr, "%s:%d: domain '%s' cannot be used at %s: %s%s\n", file, d->line, d->name,
 		d->address, text, hint);

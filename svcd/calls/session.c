@@ -87,9 +87,9 @@ long svcd_call_ticket(struct call *c)
 	if (r)
 		return r;
 	if (own)
-		r = cl->pid > 0 && !ticket_bind(id, cl->pid);
+		r = client_process(cl) > 0 && !ticket_bind(id, cl->pid);
 	else
-		r = cl->pid > 0 && c->a[4] == cl->pid;
+		r = client_process(cl) > 0 && c->a[4] == cl->pid;
 	if (!r && !own)
 		ticket_bind(id, VOS_TICKET_ANYBODY);
 	memcpy((void *)c->a[0], id, sizeof(id));
@@ -100,11 +100,18 @@ long svcd_call_ticket_pid(struct call *c)
 {
 	const uint64_t id[2] = { c->raw[0], c->raw[1] };
 
-	ticket_bind(id, (pid_t)c->a[2]);
+	/* Processes that our kernel does not know take theirs at once; nobody may say for whom. */
+	if (client_process(c->client) > 0 || c->a[2] <= 0)
+		ticket_bind(id, (pid_t)c->a[2]);
 	return 0;
 }
 
 #define MAY_BECOME (1ull << CAP_SETUID | 1ull << CAP_SETGID)
+
+static bool may_become_anybody(const struct ident *id)
+{
+	return id->uid == 0 && (id->caps & MAY_BECOME) == MAY_BECOME;
+}
 
 /*
  * Root may become anybody, so it need not prove anything; and must be able to say so where it could
@@ -116,9 +123,12 @@ long svcd_call_ident(struct call *c)
 	const volatile uint32_t *from = (const volatile uint32_t *)c->a[0];
 	size_t n = c->len[0] / sizeof(*from);
 	struct client *cl = c->client;
+	bool believed = cl->vouched == VOUCHED_BELIEVED;
 	struct ident *id;
 
-	if (cl->ident->uid != 0 || (cl->ident->caps & MAY_BECOME) != MAY_BECOME)
+	if (cl->vouched == VOUCHED_FIXED) /* it makes no difference */
+		return 0;
+	if (!believed && !may_become_anybody(cl->ident))
 		return -EPERM;
 	if (n < VOS_IDENT_WORDS || n - VOS_IDENT_WORDS > SVCD_GROUPS_MAX)
 		return -EINVAL;
@@ -134,7 +144,7 @@ long svcd_call_ident(struct call *c)
 	id->ngroups = (int)(n - VOS_IDENT_WORDS);
 	for (size_t i = VOS_IDENT_WORDS; i < n; i++)
 		id->groups[i - VOS_IDENT_WORDS] = from[i];
-	if ((id->uid == 0 && id->caps & ~cl->ident->caps) || !ident_may_attach(id)) {
+	if ((id->uid == 0 && id->caps & ~cl->ident->caps && !believed) || !ident_may_attach(id)) {
 		ident_put(id);
 		return -EPERM;
 	}

@@ -83,6 +83,16 @@ check fails turn -DBUG_ORDER
 check fails turn -DBUG_LOCAL
 [ "$full" = --full ] && check holds turn -DBAD=2
 
+# One thread sleeps for all others.
+check holds reader -DCALLS=1 -DSIGNALS=0
+check holds reader -DLONG -DCALLS=1
+check holds reader -DTHREADS=2 -DCALLS=3
+check holds reader -DLONG -DTHREADS=2 -DSIGNALS=2
+check fails reader -DBUG_PASS -DCALLS=1 -DSIGNALS=0
+check fails reader -DBUG_NUDGE -DLONG -DTHREADS=2 -DCALLS=1
+check fails reader -DBUG_ASLEEP -DLONG -DTHREADS=2 -DCALLS=1
+[ "$full" = --full ] && check holds reader -DLONG -DCALLS=1 -DSIGNALS=2
+
 check holds ready
 check fails ready -DBUG_LAP
 exit $bad

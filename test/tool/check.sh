@@ -174,8 +174,8 @@ config old storage 'inet = net'
 expect 1 "$work/conf:2: domain 'net' cannot be used at .*: the service is of another version
 storage: ok: .*" "${check[@]}"
 
-# --- an address that this version cannot reach ---
+# --- an address that this machine cannot reach ---
 sed -i "s#^address = .*old.sock#address = vchan:7#" "$work/conf"
-expect 1 "$work/conf:2: domain 'net' cannot be used at vchan:7: this version cannot reach such addresses
+expect 1 "$work/conf:2: domain 'net' cannot be used at vchan:7: No such device \(is this a Xen domain, with /dev/xen\?\)
 storage: ok: .*" "${check[@]}"
 exit $failed

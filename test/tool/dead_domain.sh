@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A service domain that dies while a program uses it: errors at once, never a hang; the other domain
-# goes on; a new instance serves new calls. Usage: dead_domain.sh BUILD
+# goes on; a new instance serves new calls. Usage: dead_domain.sh BUILD [TRANSPORT]
 set -eu
 
+transport=${2:-unix}
 top=$(cd "$(dirname "$0")/../.." && pwd)
-. "$top/test/domains.sh" "${1:?usage: dead_domain.sh BUILD}"
+. "$top/test/domains.sh" "${1:?usage: dead_domain.sh BUILD [TRANSPORT]}"
 
 cat >"$work/bin/client.py" <<'END'
 import errno, os, select, signal, socket, subprocess, sys, threading, time

@@ -38,7 +38,7 @@ static int outcome(bool filter, long (*call)(long), long arg)
 		struct rlimit none = { 0, 0 };
 
 		setrlimit(RLIMIT_CORE, &none);
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || (filter && filter_install()))
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || (filter && filter_install(NULL, 0)))
 			_exit(200);
 		_exit(call(arg) < 0 ? errno : 0);
 	}

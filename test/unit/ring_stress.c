@@ -578,7 +578,7 @@ static void four(const char *name, void *(*fn)(void *), int from)
 	for (int i = 0; i < n; i++)
 		CHECK(!pthread_create(&t[i], NULL, fn, (void *)(intptr_t)(i + from)));
 	if (!from) { /* we are the fourth, the one that takes */
-		uint32_t head = 0;
+		_Atomic uint32_t head = 0;
 
 		for (uint64_t got = 0; got < rounds() / 4 * 3;) {
 			int l = vos_ready_pop(&queue, &head);

@@ -131,7 +131,8 @@ static void ready_from(uint32_t cursor, uint32_t items)
 {
 	static struct vos_ready q;
 	_Atomic uint32_t tail = cursor;
-	uint32_t head = cursor, put = 0, got = 0;
+	_Atomic uint32_t head = cursor;
+	uint32_t put = 0, got = 0;
 
 	memset(&q, 0, sizeof(q));
 	CHECK(vos_ready_pop(&q, &head) == -1);
@@ -146,6 +147,24 @@ static void ready_from(uint32_t cursor, uint32_t items)
 	CHECK(head == tail);
 }
 
+/* A taker that is more than a lap late finds that out, and goes on with what is there. */
+static void ready_late(uint32_t cursor, uint32_t laps)
+{
+	static struct vos_ready q;
+	_Atomic uint32_t tail = cursor;
+	_Atomic uint32_t head = cursor;
+	uint32_t n = laps * VOS_READY_SLOTS + 3;
+
+	memset(&q, 0, sizeof(q));
+	for (uint32_t i = 0; i < n; i++)
+		vos_ready_push(&q, &tail, i % VOS_LANES_MAX);
+	CHECK(vos_ready_pop(&q, &head) == VOS_READY_LOST);
+	CHECK(vos_ready_pop(&q, &head) == (int)((n - 2) % VOS_LANES_MAX));
+	CHECK(vos_ready_pop(&q, &head) == (int)((n - 1) % VOS_LANES_MAX));
+	CHECK(vos_ready_pop(&q, &head) == VOS_READY_EMPTY);
+	CHECK(head == tail);
+}
+
 /* Only the cursors matter, so a lap can be skipped by making its last item. */
 static void ready_laps(void)
 {
@@ -154,7 +173,7 @@ static void ready_laps(void)
 	for (uint64_t lap = 0; lap < 3 * 65536; lap++) {
 		uint32_t cursor = (uint32_t)(lap * VOS_READY_SLOTS);
 		_Atomic uint32_t tail = cursor;
-		uint32_t head = cursor;
+		_Atomic uint32_t head = cursor;
 
 		CHECK(vos_ready_pop(&q, &head) == -1);
 		vos_ready_push(&q, &tail, 7);
@@ -172,6 +191,8 @@ static void ready(void)
 	ready_from(65535u * VOS_READY_SLOTS - 3, 3 * VOS_READY_SLOTS); /* laps wrap */
 	ready_from(0u - VOS_READY_SLOTS - 5, 3 * VOS_READY_SLOTS);     /* cursors wrap */
 	ready_laps();
+	ready_late(5, 1);
+	ready_late(65534u * VOS_READY_SLOTS - 3, 3);
 }
 
 /* --- channel -------------------------------------------------------------------------------- */
@@ -361,6 +382,9 @@ int main(void)
 	pool_trials();
 	pool_of(VOS_POOL_MAX);
 	pool_of(1 << 20);
+	pool_of(688 << 10);
+	pool_of(400 << 10);
+	pool_of(VOS_IO_MAX);
 	pool_of(VOS_PAGE); /* too small for any block */
 	ready();
 	layout(1, VOS_PAGE);

@@ -83,6 +83,8 @@ debian_ramdisk() { # OUTPUT NAME MODULE...
 	done
 	ramdisk "$out" --svcd none --file "$top/test/xen/root-init=/init" "${options[@]}" \
 		--file "$top/test/xen/common-init=/lab/common-init" \
+		--file "$top/configs/xen/60-virtuos.rules=/lab/60-virtuos.rules" \
+		--file "$top/configs/xen/virtuos-modprobe.conf=/etc/modprobe.d/virtuos.conf" \
 		--file "$top/test/xen/$name/init=/lab/init"
 }
 
@@ -105,7 +107,7 @@ make_share() {
 	mkdir -p "$share/log" "$share/configs"
 	rm -f "$share"/*.img
 	cp "$top"/configs/xen/*.cfg "$share/configs/"
-	cp "$top/test/xen/dom0/"* "$share/"
+	cp "$top/test/xen/dom0/"* "$top/configs/xen/introduce" "$share/"
 	ln -f "$images/vmlinuz" "$share/vmlinuz" 2>/dev/null || cp "$images/vmlinuz" "$share/vmlinuz"
 	service_ramdisk "$share/net.img" network
 	service_ramdisk "$share/storage.img" storage
@@ -116,8 +118,8 @@ make_share() {
 		nic=$lab_nic
 		disk=$lab_disk
 		extra='console=hvc0 panic=1'
-		net_extra='svcd.domain=net svcd.address=$lab_net/24 svcd.gateway=$lab_host svcd.address6=$lab_net6/64'
-		storage_extra='svcd.domain=storage svcd.device=/dev/nvme0n1'
+		net_extra='svcd.domain=net svcd.listen=vchan:app svcd.options=--trust-vchan svcd.address=$lab_net/24 svcd.gateway=$lab_host svcd.address6=$lab_net6/64'
+		storage_extra='svcd.domain=storage svcd.listen=vchan:app svcd.options=--trust-vchan svcd.device=/dev/nvme0n1'
 	END
 }
 
