@@ -170,3 +170,24 @@ make_work() {
 		echo "note: no ext4 for the test data, using $(stat -f -c %T "$work")"
 	fi
 }
+
+# The packaged servers must not start by themselves: policy-rc.d says so while packages install.
+install_missing() { # PACKAGE...
+	local missing=() p policy=/usr/sbin/policy-rc.d
+	for p in "$@"; do
+		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	echo "installing: ${missing[*]}"
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' >$policy
+		chmod 755 $policy
+		on_exit "rm -f $policy"
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	if ! { apt-get -qq update && apt-get -qq -y --no-install-recommends install "${missing[@]}"; } \
+		>"$work/apt.log" 2>&1; then
+		tail -n 30 "$work/apt.log"
+		die "packages cannot be installed: ${missing[*]}"
+	fi
+}

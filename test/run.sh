@@ -7,7 +7,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD:-$top/build}
 size=normal
 modes="native local forwarded"
-stages="format unit model behaviour vchan programs tools hostile sanitized bench"
+stages=
+usual_stages="format unit model behaviour vchan programs tools hostile sanitized bench"
 install=yes
 compile=yes
 keep=
@@ -16,17 +17,21 @@ transport=unix
 . "$top/test/lib.sh"
 . "$top/test/three-way.sh"
 . "$top/test/evidence.sh"
+. "$top/test/xen/images.sh"
+. "$top/test/xen/machine.sh"
+. "$top/test/xen/logs.sh"
+. "$top/test/xen/tests.sh"
 
 usage() {
 	cat <<-END
 		usage: test/run.sh [OPTION...]
 		  --only REGEX     run the tests whose name matches (stages without a match do nothing)
 		  --except REGEX   not those
-		  --stages LIST    some of: $stages
+		  --stages LIST    some of: $usual_stages xen
 		  --modes LIST     some of: $modes; native is always run, the others are compared to it
 		  --transport T    unix, or vchan: over what looks like Xen (test/fakexen)
 		  --quick          small sizes, one user, one build of each program
-		  --full           large sizes, and ten times as long where chance decides
+		  --full           large sizes, ten times as long where chance decides, and the stage xen
 		  --no-install     do not install missing packages
 		  --no-build       use what is in the build directory
 		  --keep           keep the work directory
@@ -34,7 +39,8 @@ usage() {
 		environment: BUILD (build directory), SVCD and PRELOAD (another svcd, another
 		libvirtuos.so), PRELOAD_FIRST (a library to be loaded before it), VT_TMPDIR (where to
 		work), VT_SHOW_LINES (of a failing test's output), VT_TIMEOUT (seconds, for every
-		test), CI=true (warnings and unexpected skips are failures)
+		test), VT_PATIENCE (factor for the time limits of the stage xen), CI=true (warnings
+		and unexpected skips are failures)
 	END
 }
 
@@ -44,28 +50,8 @@ packages=(
 	iproute2 procps util-linux e2fsprogs strace elfutils
 	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
 	nginx-light redis-server redis-tools iperf3 fio openssh-client openssh-server
+	"${lab_packages[@]}"
 )
-
-# The packaged servers must not start by themselves: policy-rc.d says so while packages install.
-install_missing() {
-	local missing=() p policy=/usr/sbin/policy-rc.d
-	for p in "${packages[@]}"; do
-		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
-	done
-	[ ${#missing[@]} -gt 0 ] || return 0
-	echo "installing: ${missing[*]}"
-	if [ ! -e $policy ]; then
-		printf '#!/bin/sh\nexit 101\n' >$policy
-		chmod 755 $policy
-		on_exit "rm -f $policy"
-	fi
-	export DEBIAN_FRONTEND=noninteractive
-	if ! { apt-get -qq update && apt-get -qq -y --no-install-recommends install "${missing[@]}"; } \
-		>"$work/apt.log" 2>&1; then
-		tail -n 30 "$work/apt.log"
-		die "packages cannot be installed: ${missing[*]}"
-	fi
-}
 
 build_all() {
 	local options=()
@@ -309,6 +295,10 @@ options() {
 		esac
 		shift
 	done
+	if [ -z "$stages" ]; then
+		stages=$usual_stages
+		[ $size != full ] || stages+=" xen"
+	fi
 }
 
 # All in a function, so that the script has been read when it begins to work.
@@ -332,7 +322,7 @@ main() {
 	export PATH=$test_path
 
 	make_work
-	[ $install = no ] || install_missing
+	[ $install = no ] || install_missing "${packages[@]}"
 	[ $compile = no ] || build_all || die "the build fails"
 	has_tests "$build" || die "no tests in $build: meson configure -Dtests=true $build && ninja -C $build"
 	[ -z "$keep" ] || undo=()

@@ -11,6 +11,7 @@
 #   qemu.pid      while it is up
 
 lab=${LAB_DIR:-$build/xen}
+lab_modules=$build/kernel-ext # where the kernel extension is built
 lab_ports=8
 lab_nic=0000:00:04.0
 lab_disk=0000:00:05.0
@@ -18,6 +19,9 @@ lab_host=10.77.0.1
 lab_net=10.77.0.2
 lab_host6=fd77::1
 lab_net6=fd77::2
+
+# An emulated processor that the machine has no time for is not stuck.
+lab_slow="watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
 
 dom0_modules=(
 	virtio_pci virtio_blk virtio_console squashfs overlay 9p 9pnet_virtio
@@ -90,20 +94,46 @@ debian_ramdisk() { # OUTPUT NAME MODULE...
 
 service_ramdisk() { # OUTPUT ROLE
 	ramdisk "$1" --role "$2" --svcd "$build/svcd/svcd" --service "/lab/agent watch" \
-		--program ip --program ss --program lspci --program strace
+		--program "$build/test/xen/extpeer=/lab/extpeer" --program ip --program ss --program lspci --program strace
 }
 
-# A file as the root of a RAM disk: one more archive behind the first.
-append_file() { # ARCHIVE FILE NAME
-	mkdir "$lab/tmp"
-	ln -s "$2" "$lab/tmp/$3"
-	(cd "$lab/tmp" && echo "$3" |
-		cpio --quiet --create --dereference --format=newc --owner=0:0) >>"$1"
-	rm -r "$lab/tmp"
+# The project as its users install it, and its tests.
+make_payload() { # DIRECTORY
+	local file
+	DESTDIR=$1 meson install -C "$build" --no-rebuild --quiet
+	mkdir -p "$1/lab/behaviour" "$1/lab/programs"
+	for file in "$build"/test/behaviour/*; do
+		[ ! -f "$file" ] || [ ! -x "$file" ] || cp "$file" "$1/lab/behaviour/"
+	done
+	cp "$top"/test/programs/*.sh "$1/lab/programs/"
+	cp "$build/test/xen/extprogram" "$1/lab/"
+	find "$lab_modules" -name '*.ko' -exec cp -t "$1/lab/" {} + 2>/dev/null || true
+}
+
+# A tree in the RAM disk: one more archive behind the first.
+append_tree() { # ARCHIVE DIRECTORY
+	(cd "$2" && find . -print0 | cpio --quiet --null --create --dereference --format=newc \
+		--owner=0:0) >>"$1"
+}
+
+# root-init moves what is in payload/ to the new root.
+app_ramdisk() { # OUTPUT
+	local tree=$lab/tree
+	debian_ramdisk "$1" app "${app_modules[@]}"
+	rm -rf "$tree"
+	mkdir -p "$tree/payload"
+	make_payload "$tree/payload"
+	ln -s "$images/app.squashfs" "$tree/root.squashfs"
+	append_tree "$1" "$tree"
+	rm -rf "$tree"
 }
 
 make_share() {
 	local share=$lab/share
+	local network="svcd.domain=net svcd.address=$lab_net/24 svcd.gateway=$lab_host"
+	local listen="svcd.listen=vchan:app svcd.options=--trust-vchan"
+	network+=" svcd.address6=$lab_net6/64"
+	[ ! -e "$top/kernel-ext/Makefile" ] || lab_build_module
 	mkdir -p "$share/log" "$share/configs"
 	rm -f "$share"/*.img
 	cp "$top"/configs/xen/*.cfg "$share/configs/"
@@ -111,28 +141,28 @@ make_share() {
 	ln -f "$images/vmlinuz" "$share/vmlinuz" 2>/dev/null || cp "$images/vmlinuz" "$share/vmlinuz"
 	service_ramdisk "$share/net.img" network
 	service_ramdisk "$share/storage.img" storage
-	debian_ramdisk "$share/app.img" app "${app_modules[@]}"
-	append_file "$share/app.img" "$images/app.squashfs" root.squashfs
+	app_ramdisk "$share/app.img"
 	debian_ramdisk "$lab/dom0.img" dom0 "${dom0_modules[@]}"
 	cat >"$share/lab.conf" <<-END
 		nic=$lab_nic
 		disk=$lab_disk
-		extra='console=hvc0 panic=1'
-		net_extra='svcd.domain=net svcd.listen=vchan:app svcd.options=--trust-vchan svcd.address=$lab_net/24 svcd.gateway=$lab_host svcd.address6=$lab_net6/64'
-		storage_extra='svcd.domain=storage svcd.listen=vchan:app svcd.options=--trust-vchan svcd.device=/dev/nvme0n1'
+		extra='console=hvc0 panic=1 $lab_slow'
+		net_extra='${LAB_NET:-$network} $listen'
+		storage_extra='${LAB_STORAGE:-svcd.domain=storage svcd.device=/dev/nvme0n1} $listen'
 	END
 }
 
+# It inherits the lock on the images.
 start_qemu() {
-	local args accel n
-	accel=${LAB_ACCEL:-$(choose_accel)}
-	read -ra args < <(accel_args "$accel")
+	local args n
+	read -ra args < <(accel_args "$lab_accel")
 	args+=(
 		-smp 2 -m 4G -display none -nodefaults -no-reboot
 		-daemonize -pidfile qemu.pid -D qemu.log
 		-kernel "$images/xen"
-		-append "dom0_mem=1024M,max:1024M com1=115200 console=com1 loglvl=all guest_loglvl=all gnttab_max_frames=256"
-		-initrd "$images/vmlinuz console=hvc0 panic=1,dom0.img"
+		-append "dom0_mem=1024M,max:1024M com1=115200 console=com1 loglvl=all guest_loglvl=all \
+			conring_size=1M gnttab_max_frames=256"
+		-initrd "$images/vmlinuz console=hvc0 panic=1 $lab_slow,dom0.img"
 		-serial file:share/log/dom0.log
 		-device intel-iommu,intremap=on
 		-drive "id=root,if=none,file=$images/dom0.squashfs,format=raw,readonly=on"
@@ -152,7 +182,7 @@ start_qemu() {
 		)
 	done
 	(
-		cd "$lab"
+		cd "$lab" || exit
 		exec unshare --net bash -euc '
 			ip link set lo up
 			ip tuntap add dev wire mode tap
@@ -160,7 +190,16 @@ start_qemu() {
 			ip address add '$lab_host6/64' dev wire nodad
 			ip link set wire up
 			exec qemu-system-x86_64 "$@"' qemu "${args[@]}"
-	) >"$lab/qemu.out" 2>&1 {images_lock}<&-
+	) >"$lab/qemu.out" 2>&1
+}
+
+# The kernel extension, or another module: a copy is built, for exactly the domains' kernel.
+lab_build_module() { # [DIRECTORY]
+	local from=${1:-$top/kernel-ext}
+	rm -rf "$lab_modules"
+	mkdir -p "$lab_modules"
+	cp -a "$from/." "$lab_modules/"
+	timeout 300 make -s -C "$images/headers/build" M="$lab_modules" ARCH=x86 SELFTEST=1 modules >&2
 }
 
 lab_pid() {
@@ -169,33 +208,49 @@ lab_pid() {
 		qemu-system-x86 ] && echo "$pid"
 }
 
-# Runs a command in a domain, or on the host's end of the wire.
+# Runs a command in a domain, or on the host's end of the wire; with $lab_replace=exec instead of us,
+# so that it ends when we are killed.
 lab_exec() { # [-t] host|dom0|net|storage|app COMMAND...
 	local tty=()
 	[ "$1" != -t ] || { tty=(-t) && shift; }
 	case $1 in
-	host) shift && nsenter --net="/proc/$(lab_pid)/ns/net" "$@" ;;
-	dom0) shift && "$agent" exec "${tty[@]}" "ports:$lab" "$@" ;;
-	*) "$agent" exec "${tty[@]}" "ports:$lab" /lab/agent exec "${tty[@]}" "xen:$1" "${@:2}" ;;
+	host) shift && ${lab_replace:-} nsenter --net="/proc/$(lab_pid)/ns/net" "$@" ;;
+	dom0) shift && ${lab_replace:-} "$agent" exec "${tty[@]}" "ports:$lab" "$@" ;;
+	*) ${lab_replace:-} "$agent" exec "${tty[@]}" "ports:$lab" /lab/agent exec "${tty[@]}" "xen:$1" "${@:2}" ;;
 	esac
 }
 
 # Domains that are not there, from what has been built last.
 lab_start() { # [NAME...]
-	timeout "${LAB_BOOT_TIMEOUT:-300}" "$agent" exec "ports:$lab" /share/start "$@" </dev/null
+	timeout "$((300 * ${VT_PATIENCE:-1}))" "$agent" exec "ports:$lab" /share/start "$@" </dev/null
 }
 
-lab_up() {
-	[ -x "$agent" ] || die "$agent is not built (is libxen-dev installed?)"
-	[ -z "$(lab_pid)" ] || die "the lab in $lab is up (lab.sh down)"
+# 1 and a message if that fails; then nothing is left running.
+lab_up() { # [NAME...]
+	local started=$SECONDS
+	if ! [ -x "$agent" ]; then
+		echo "$agent is not built (is libxen-dev installed?)" >&2
+		return 1
+	elif [ -n "$(lab_pid)" ]; then
+		echo "the lab in $lab is up (lab.sh down)" >&2
+		return 1
+	fi
 	rm -rf "$lab"
 	mkdir -p "$lab"
+	lab_accel=${LAB_ACCEL:-$(choose_accel)}
 	make_share
 	truncate -s 1G "$lab/disk.img"
 	mkfs.ext4 -q -F "$lab/disk.img"
-	start_qemu || die "QEMU does not start: $(cat "$lab/qemu.out")"
-	lab_start "$@" ||
-		{ lab_down && die "the domains are not up; see $lab/share/log"; }
+	if ! start_qemu; then
+		echo "QEMU does not start:" >&2
+		cat "$lab/qemu.out" >&2
+		return 1
+	elif ! lab_start "$@"; then
+		lab_down
+		echo "the domains are not up after $((SECONDS - started)) s; see $lab/share/log" >&2
+		return 1
+	fi
+	lab_boot_time=$((SECONDS - started))
 }
 
 lab_down() {

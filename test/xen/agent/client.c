@@ -108,7 +108,7 @@ static void wait_stream(struct stream *s)
 {
 	struct pollfd p[] = { { s->fd, stream_events(s), 0 }, { offer_watch_fd(), POLLIN, 0 } };
 
-	poll(p, 2, -1);
+	poll(p, 2, stream_timeout(s));
 	if (p[1].revents && offer_check())
 		die("the domain has ended");
 	stream_acknowledge(s, p[0].revents);
@@ -234,7 +234,7 @@ int client(struct stream *s, bool tty, char **argv)
 			{ resized, POLLIN, 0 },
 			{ offer_watch_fd(), POLLIN, 0 },
 		};
-		poll(p, sizeof(p) / sizeof(*p), -1);
+		poll(p, sizeof(p) / sizeof(*p), stream_timeout(s));
 		stream_acknowledge(s, p[0].revents);
 		if (p[1].revents)
 			input = send_input(s);

@@ -37,7 +37,7 @@ static void wait_stream(struct stream *s)
 {
 	struct pollfd p = { s->fd, stream_events(s), 0 };
 
-	poll(&p, 1, -1);
+	poll(&p, 1, stream_timeout(s));
 	stream_acknowledge(s, p.revents);
 	stream_pump(s);
 }
@@ -45,7 +45,7 @@ static void wait_stream(struct stream *s)
 static void put_and_flush(struct stream *s, enum frame_type type, const void *data, size_t len)
 {
 	frame_put(s, type, data, len);
-	stream_pump(s);
+	stream_flush(s);
 	while (s->out.len && !s->closed)
 		wait_stream(s);
 }
@@ -200,12 +200,13 @@ static void take_data(struct command *c, const struct frame *f)
 	b->len += f->len;
 }
 
-/* 0: no more frames now. */
+/* 0: no more frames now, or the command must read first. */
 static int take_frames(struct stream *s, struct command *c)
 {
 	struct frame *f;
 	int r;
 
+	feed(c);
 	while (buf_room(&c->input) >= FRAME_MAX) {
 		r = frame_peek(s, &f);
 		if (r <= 0)
@@ -225,6 +226,7 @@ static int take_frames(struct stream *s, struct command *c)
 			return -EPROTO;
 		}
 		frame_pop(s);
+		feed(c);
 	}
 	return 0;
 }
@@ -240,7 +242,7 @@ static void poll_all(struct stream *s, struct command *c)
 		{ room ? c->err : -1, POLLIN, 0 },
 	};
 
-	poll(p, sizeof(p) / sizeof(*p), -1);
+	poll(p, sizeof(p) / sizeof(*p), stream_timeout(s));
 	stream_acknowledge(s, p[0].revents);
 	if (p[1].revents) {
 		waitpid(c->pid, &c->status, 0);
@@ -280,10 +282,9 @@ static int run(struct stream *s, struct command *c)
 			end(c);
 			return r;
 		}
-		feed(c);
 		take_output(s, &c->out, FRAME_DATA);
 		take_output(s, &c->err, FRAME_ERROR);
-		stream_pump(s);
+		stream_flush(s);
 		if (!ended || !stream_has_room(s))
 			poll_all(s, c);
 	} while (!ended || !stream_has_room(s));

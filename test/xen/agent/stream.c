@@ -70,8 +70,8 @@ static ssize_t some(const struct stream *s, bool reading, char *p, size_t n)
 	return r ? r : -1;
 }
 
-/* Sends and receives what goes without waiting. */
-void stream_pump(struct stream *s)
+/* Sends what goes without waiting. */
+void stream_flush(struct stream *s)
 {
 	ssize_t r;
 
@@ -85,6 +85,14 @@ void stream_pump(struct stream *s)
 			break;
 		buf_take(&s->out, (size_t)r);
 	}
+}
+
+/* And receives: what is in @in then has to be looked at before the next wait. */
+void stream_pump(struct stream *s)
+{
+	ssize_t r;
+
+	stream_flush(s);
 	buf_compact(&s->in);
 	while (buf_room(&s->in)) {
 		r = some(s, true, s->in.data + s->in.len, buf_room(&s->in));
@@ -101,6 +109,14 @@ short stream_events(const struct stream *s)
 	if (s->vchan)
 		return POLLIN;
 	return (short)((buf_room(&s->in) ? POLLIN : 0) | (s->out.len ? POLLOUT : 0));
+}
+
+/*
+ * For poll(). A vchan tells of data once: what had no room in @in then is not told of again.
+ */
+int stream_timeout(const struct stream *s)
+{
+	return s->vchan && buf_room(&s->in) && libxenvchan_data_ready(s->vchan) > 0 ? 0 : -1;
 }
 
 void stream_acknowledge(struct stream *s, short revents)
