@@ -93,9 +93,9 @@ simple_test() { # NAME TIMEOUT COMMAND...
 	rm -rf "$work/simple" "$where"
 }
 
-# What the thread sanitizer is to see of the rings: 10^8 calls, or as many as go into three minutes.
+# What the thread sanitizer is to see of the rings: 10^8 calls, or as many as go into eight minutes.
 ring_stress() {
-	local limit=(--seconds 170)
+	local limit=(--seconds 480)
 	[ $size != quick ] && [ -x "$build/test/unit/ring_stress_tsan_test" ] || return 0
 	[ $size = normal ] || limit=()
 	simple_test unit/ring_stress 7200 "$build/test/unit/ring_stress_tsan_test" \
