@@ -492,18 +492,25 @@ pid_t vos_vfork_by_fork(void)
 	pid_t pid;
 
 	vos_need_init();
-	if (vos_raw2(SYS_pipe2, (long)p, O_CLOEXEC))
+	/* Another thread's fork sees an end that is open and noted, or none. */
+	vos_change_begin();
+	if (vos_raw2(SYS_pipe2, (long)p, O_CLOEXEC)) {
+		vos_change_end();
 		return fork();
+	}
 	hidden = vos_fd_hide(p[1]);
 	hold(hidden);
+	vos_change_end();
 	pid = fork();
 	if (!pid) {
 		vos_raw1(SYS_close, p[0]);
 		return 0;
 	}
+	vos_change_begin();
 	hold_no_more(hidden, outer);
 	vos_fd_set(hidden, 0);
 	vos_raw1(SYS_close, hidden);
+	vos_change_end();
 	if (pid > 0)
 		wait_for_end(p[0]);
 	vos_raw1(SYS_close, p[0]);
