@@ -160,7 +160,7 @@ stage_sanitized() {
 	simple_test sanitized/behaviour 900 env BUILD="$build" SVCD="$build/asan/svcd/svcd" \
 		PRELOAD="$build/asan/preload/libvirtuos.so" \
 		PRELOAD_FIRST="$(realpath "$(gcc -print-file-name=libasan.so)")" \
-		ASAN_OPTIONS=abort_on_error=1:detect_leaks=0:handle_segv=0:verify_asan_link_order=0 \
+		ASAN_OPTIONS=abort_on_error=1:detect_leaks=0:handle_segv=0:verify_asan_link_order=0:disable_coredump=0 \
 		bash "$top/test/run.sh" --no-install --no-build --quick --stages behaviour \
 		--modes forwarded --except "$except"
 }

@@ -14,6 +14,7 @@
 #   VT_LOCAL             on another file system (tmpfs), local in every mode
 #   VT_FAR               a second tree; when forwarded, at /vt/data where not even the parent exists
 
+: "${transport:=unix}"
 pool_threads=${VT_POOL_THREADS:-16} # threads that an idle svcd may keep beyond its first ones
 
 hold_namespace() { # NAME: a network namespace, kept by a process of ours
