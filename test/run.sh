@@ -146,11 +146,12 @@ stage_hostile() {
 }
 
 # The behaviour programs once more, with sanitizers in both sides. Not those with an allocator or an
-# environment that leave no place for the sanitizer, nor cancelled threads, whose unwinding it does not
-# follow, nor small stacks, of which it takes much. Leaks are looked for by the stage "hostile", where
+# environment that leave no place for the sanitizer, nor cancelled threads and coroutines, whose moves it
+# does not follow, nor small stacks, of which it takes much, nor bad pointers, which it reads before us.
+# Leaks are looked for by the stage "hostile", where
 # svcd can see /proc.
 stage_sanitized() {
-	local except='^(cancel|exec_inherit|own_malloc|small_stack)$'
+	local except='^(bad_values|cancel|emfile|exec_inherit|handler_stacks|own_malloc|small_stack)$'
 	wanted sanitized/behaviour || return 0
 	if ! sanitized_build "$build/asan" address,undefined svcd:executable virtuos:shared_library
 	then
