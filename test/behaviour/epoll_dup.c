@@ -87,6 +87,15 @@ static void *waiter(void *arg)
 	return NULL;
 }
 
+/* A thread that waits is told to look again by readiness that passes: it may nap before it has. */
+static void settle(void)
+{
+	struct epoll_event out;
+
+	for (int i = 0; i < 5000 && epoll_wait(outer, &out, 1, 0); i++)
+		usleep(1000);
+}
+
 /* Whoever waits already, by either number, hears of the socket that is added. */
 static void somebody_waits(int *by, const char *label)
 {
@@ -97,6 +106,7 @@ static void somebody_waits(int *by, const char *label)
 	t_await_block();
 	add();
 	t_await_sleep(tid);
+	settle();
 	ready(label);
 	send_one();
 	pthread_join(t, NULL);
