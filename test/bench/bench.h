@@ -29,9 +29,11 @@ static inline void relax(void)
  * line.c: one cache line that goes to the other CPU and back.
  * line_start() makes the process at the other end, before anything else exists.
  * line_trip() is the time of one round trip, mean of @n; nothing else may use that CPU meanwhile.
+ * line_read() likewise of one that brings @size bytes of @fd: the floor of a forwarded pread().
  */
-void line_start(struct cpus cpus);
+void line_start(struct cpus cpus, int fd);
 double line_trip(int n);
+double line_read(size_t size, int n);
 
 /*
  * sqpoll.c: io_uring with a polling kernel thread on the service's CPU.

@@ -9,9 +9,13 @@ tsv=$(mktemp)
 trap 'rm -f "$tsv"' EXIT
 bash "$here/run.sh" --quick --tsv "$tsv" "${1:?usage: smoke.sh BUILD}"
 
+# The poller must be there where the kernel says that it allows one.
+poller=0
+! grep -qx 0 /proc/sys/kernel/io_uring_disabled || poller=2
+
 # Every figure is there, each of its ways was measured, and none is that of a call that did nothing
 # or that only a time-out has helped on (those of the waits are 5 ms and longer).
-awk -F '\t' '
+awk -F '\t' -v poller=$poller '
 	function absurd(what) {
 		printf "absurd: %s: %s\n", $1, what
 		bad = 1
@@ -22,12 +26,18 @@ awk -F '\t' '
 		for (i = 2; i <= 4; i++)
 			if (!($i > 1 && $i < 5e6))
 				absurd($i " ns")
-		if (!($7 > 0 && $7 < 1000))
-			absurd("forwarded / native is " $7)
+		pollers += $5 > 1
+		floors += $6 > 1
+		if (!($8 > 0 && $8 < 1000))
+			absurd("forwarded / native is " $8)
 	}
 	END {
-		if (figures < 8) {
+		if (figures < 7) {
 			print "absurd: " figures + 0 " figures"
+			bad = 1
+		}
+		if (pollers < poller || floors != 3) {
+			print "absurd: " pollers " figures with a poller, " floors " with a floor"
 			bad = 1
 		}
 		exit bad
