@@ -391,6 +391,7 @@ EXPORT int isatty(int fd)
 	return r < 0 ? vos_result(r), 0 : 1;
 }
 
+/* libc has these from its own uname(). */
 EXPORT int gethostname(char *name, size_t n)
 {
 	struct utsname u;
@@ -409,6 +410,26 @@ EXPORT int __gethostname_chk(char *name, size_t n, size_t room)
 	if (n > room)
 		__chk_fail();
 	return gethostname(name, n);
+}
+
+EXPORT int getdomainname(char *name, size_t n)
+{
+	struct utsname u;
+	long r = CALL(uname, &u);
+	size_t k;
+
+	if (r)
+		return (int)vos_result(r);
+	k = strlen(u.domainname) + 1;
+	memcpy(name, u.domainname, k < n ? k : n);
+	return 0;
+}
+
+EXPORT int __getdomainname_chk(char *name, size_t n, size_t room)
+{
+	if (n > room)
+		__chk_fail();
+	return getdomainname(name, n);
 }
 
 EXPORT char *__getwd_chk(char *buf, size_t room)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 #include <utime.h>
 
 #define CWD AT_FDCWD
@@ -103,14 +104,33 @@ long vos_sys_getdents(long fd, long p, long n, long a3, long a4, long a5)
 
 /* --- and one that is not about paths --------------------------------------------------------- */
 
+static long names_there(struct utsname *u, unsigned dom)
+{
+	long r = vos_forward(VOS_OP_uname, dom, (const uint64_t[6]){ (uint64_t)u }, NULL);
+
+	if (r) /* it died under us: another instance may be there already */
+		r = vos_forward(VOS_OP_uname, dom, (const uint64_t[6]){ (uint64_t)u }, NULL);
+	return r;
+}
+
+/* The names are the domain's; the kernel, its version and what it runs on are those that we have. */
 long vos_sys_uname(long buf, long a1, long a2, long a3, long a4, long a5)
 {
-	int to = vos_config.class_to[VOS_CLASS_HOSTNAME];
+	struct utsname *u = (struct utsname *)buf, there;
+	long r;
+	int to;
 
 	UNUSED(a1, a2, a3, a4, a5);
-	if (vos_stage != VOS_STAGE_READY || to == VOS_TO_LOCAL)
-		return vos_raw1(SYS_uname, buf);
+	vos_need_init();
+	to = vos_stage == VOS_STAGE_READY ? vos_config.class_to[VOS_CLASS_HOSTNAME] : VOS_TO_LOCAL;
 	if (to == VOS_TO_DENY)
 		return -EACCES;
-	return vos_forward(VOS_OP_uname, (unsigned)to, (const uint64_t[6]){ (uint64_t)buf }, NULL);
+	r = vos_raw1(SYS_uname, buf);
+	if (r || to == VOS_TO_LOCAL)
+		return r;
+	if (names_there(&there, (unsigned)to))
+		return vos_config.unavailable_local ? 0 : -EIO;
+	memcpy(u->nodename, there.nodename, sizeof(u->nodename));
+	memcpy(u->domainname, there.domainname, sizeof(u->domainname));
+	return 0;
 }
