@@ -70,7 +70,11 @@ static void client_free(struct client *cl)
 	ident_put(cl->ident);
 	free_table(cl->table);
 	free(cl->lane);
-	user_release(cl->counter, cl->charged);
+	if (cl->user) {
+		user_release(cl->user, USER_FDS, cl->charged);
+		user_release(cl->user, USER_CLIENTS, cl->counted);
+		user_put(cl->user);
+	}
 	free(cl);
 	atomic_fetch_sub(&client_count, 1);
 }
@@ -279,13 +283,12 @@ static void enter_engine(struct engine *e, void *arg)
 /* Whoever it may be by now: all of it is on the account of who has attached. */
 int client_charge(struct client *cl, int n)
 {
-	int counter = user_charge(cl->user, n);
+	int r = user_charge(cl->user, USER_FDS, n, opt.user_fds);
 
-	if (counter < 0)
-		return counter;
-	cl->counter = counter; /* always the same */
-	atomic_fetch_add(&cl->charged, n);
-	return 0;
+	/* Read when the client is freed: ordered by its references. */
+	if (!r)
+		atomic_fetch_add_explicit(&cl->charged, n, memory_order_relaxed);
+	return r;
 }
 
 /* Connection, process, working directory. */
@@ -302,8 +305,14 @@ int client_prepare(struct client *cl, const struct vos_hello *h, const char **wh
 	*why = "too many clients";
 	if (atomic_load(&client_count) > opt.max_clients)
 		return -EUSERS;
+	*why = "too many clients of this user";
+	cl->user = user_ref(cl->ident->user);
+	if (caps.any_user && cl->user->uid) {
+		cl->counted = !user_charge(cl->user, USER_CLIENTS, 1, opt.max_user_clients);
+		if (!cl->counted)
+			return -EUSERS;
+	}
 	*why = "too many descriptors of this user";
-	cl->user = cl->ident->uid;
 	r = client_charge(cl, OWN_FDS);
 	if (r)
 		return r;

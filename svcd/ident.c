@@ -36,8 +36,26 @@ struct ident *ident_get(struct ident *id)
 
 void ident_put(struct ident *id)
 {
-	if (id && atomic_fetch_sub_explicit(&id->refs, 1, memory_order_acq_rel) == 1)
-		free(id);
+	if (!id || atomic_fetch_sub_explicit(&id->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	user_put(id->user);
+	free(id);
+}
+
+struct ident *ident_new(uid_t uid, int ngroups)
+{
+	struct ident *id = calloc(1, sizeof(*id) + (size_t)ngroups * sizeof(gid_t));
+
+	if (!id)
+		return NULL;
+	id->refs = 1;
+	id->uid = id->ruid = uid;
+	id->ngroups = ngroups;
+	id->user = user_get(uid);
+	if (id->user)
+		return id;
+	free(id);
+	return NULL;
 }
 
 struct ident *ident_of_peer(int sock, pid_t *pid)
@@ -52,17 +70,14 @@ struct ident *ident_of_peer(int sock, pid_t *pid)
 		return NULL;
 	if (glen > SVCD_GROUPS_MAX * sizeof(gid_t))
 		return NULL;
-	id = calloc(1, sizeof(*id) + glen);
+	id = ident_new(cred.uid, (int)(glen / sizeof(gid_t))); /* the real one is not told */
 	if (!id)
 		return NULL;
 	if (glen && getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, id->groups, &glen)) {
-		free(id);
+		ident_put(id);
 		return NULL;
 	}
-	id->refs = 1;
-	id->uid = id->ruid = cred.uid; /* the real one is not told */
 	id->gid = id->rgid = cred.gid;
-	id->ngroups = (int)(glen / sizeof(gid_t));
 	id->caps = id->uid == 0 ? peer_caps(sock, cred.pid) : 0;
 	*pid = cred.pid;
 	return id;
@@ -75,11 +90,9 @@ int ident_init(void)
 {
 	int n = getgroups(0, NULL);
 
-	ours = n < 0 ? NULL : calloc(1, sizeof(*ours) + (size_t)(n + 1) * sizeof(gid_t));
+	ours = n < 0 ? NULL : ident_new(geteuid(), n + 1);
 	if (!ours)
 		return -ENOMEM;
-	ours->refs = 1;
-	ours->uid = geteuid();
 	ours->gid = getegid();
 	ours->ngroups = getgroups(n, ours->groups);
 	if (ours->ngroups < 0)
@@ -174,9 +187,9 @@ void ident_override(bool begin)
 	caps_effective(begin ? own | (caps.caller & 1ull << CAP_DAC_OVERRIDE) : own);
 }
 
-uid_t ident_uid(void)
+struct user *ident_user(void)
 {
-	return current ? current->uid : geteuid();
+	return (current ? current : ours)->user;
 }
 
 int ident_assume(struct ident *id, mode_t mask)
@@ -204,19 +217,16 @@ int ident_assume(struct ident *id, mode_t mask)
 int ident_assume_real(mode_t mask)
 {
 	struct ident *id;
-	size_t size;
 	int r;
 
 	if (!current || (current->ruid == current->uid && current->rgid == current->gid))
 		return 0;
-	size = sizeof(*id) + (size_t)current->ngroups * sizeof(gid_t);
-	id = malloc(size);
+	id = ident_new(current->ruid, current->ngroups);
 	if (!id)
 		return -ENOMEM;
-	memcpy(id, current, size);
-	id->refs = 1;
-	id->uid = id->ruid;
-	id->gid = id->rgid;
+	id->gid = id->rgid = current->rgid;
+	id->caps = current->caps;
+	memcpy(id->groups, current->groups, (size_t)id->ngroups * sizeof(gid_t));
 	r = ident_assume(id, mask);
 	ident_put(id);
 	return r;

@@ -60,6 +60,7 @@ static const char usage[] =
 	"  --cpu N             pin the first engine to CPU N, the next ones to those after it\n"
 	"  --pool N            threads for calls that block (1 to 1024, default 64)\n"
 	"  --max-clients N     attached processes (1 to 2000, default 1024)\n"
+	"  --max-user-clients N  those of one user other than root (1 to 2000, default 3/4 of them)\n"
 	"  --max-handles N     descriptors of one client (1 to 16777216, default 1048576)\n"
 	"  --spin US           polling without work before sleeping (0 to 1000000, default 50)\n"
 	"  --log WHERE         stderr (default) or syslog\n"
@@ -100,6 +101,7 @@ enum {
 	O_CPU,
 	O_POOL,
 	O_CLIENTS,
+	O_USER_CLIENTS,
 	O_HANDLES,
 	O_SPIN,
 	O_LOG,
@@ -119,6 +121,7 @@ static const struct option longopts[] = {
 	{ "cpu", 1, NULL, O_CPU },
 	{ "pool", 1, NULL, O_POOL },
 	{ "max-clients", 1, NULL, O_CLIENTS },
+	{ "max-user-clients", 1, NULL, O_USER_CLIENTS },
 	{ "max-handles", 1, NULL, O_HANDLES },
 	{ "spin", 1, NULL, O_SPIN },
 	{ "log", 1, NULL, O_LOG },
@@ -179,6 +182,9 @@ static void set_option(int o, const char *arg)
 	case O_CLIENTS:
 		opt.max_clients = number("max-clients", arg, 1, 2000);
 		break;
+	case O_USER_CLIENTS:
+		opt.max_user_clients = number("max-user-clients", arg, 1, 2000);
+		break;
 	case O_HANDLES:
 		opt.max_handles = number("max-handles", arg, 1, 1 << VOS_HANDLE_IDX_BITS);
 		break;
@@ -224,6 +230,8 @@ static void parse(int argc, char **argv)
 		die("%s: no such argument (see --help)", argv[optind]);
 	if (!opt.domain || !opt.nlisten)
 		die("--domain and --listen are needed (see --help)");
+	if (!opt.max_user_clients)
+		opt.max_user_clients = opt.max_clients - opt.max_clients / 4;
 	exit_status = 1;
 }
 

@@ -18,60 +18,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/*
- * Open descriptors by user, so that nobody can take them all. Users share a counter when they are
- * as many.
- */
-#define USERS 64
-static _Atomic int users[USERS];
-
-int user_charge(uid_t uid, int n)
-{
-	int counter = (int)(uid % USERS);
-
-	if (atomic_fetch_add_explicit(&users[counter], n, memory_order_relaxed) + n <= opt.user_fds)
-		return counter;
-	user_release(counter, n);
-	return -ENFILE;
-}
-
-void user_release(int counter, int n)
-{
-	atomic_fetch_sub_explicit(&users[counter], n, memory_order_relaxed);
-}
-
 static struct ofd *make(int fd, enum ofd_kind kind, struct description *desc)
 {
-	uint8_t user = (uint8_t)(ident_uid() % USERS);
+	struct user *user = ident_user();
 	struct ofd *o;
 
-	if (atomic_fetch_add_explicit(&users[user], 1, memory_order_relaxed) >= opt.user_fds)
-		goto full;
+	/* So that nobody can take them all. */
+	if (user_charge(user, USER_FDS, 1, opt.user_fds))
+		return NULL;
 	o = calloc(1, sizeof(*o));
-	if (!o)
-		goto full;
-	o->user = user;
+	if (!o) {
+		user_release(user, USER_FDS, 1);
+		return NULL;
+	}
+	o->user = user_ref(user);
 	o->refs = 1;
 	o->fd = fd;
 	o->kind = kind;
 	o->desc = desc;
 	pthread_mutex_init(&o->lock, NULL);
 	return o;
-full:
-	atomic_fetch_sub_explicit(&users[user], 1, memory_order_relaxed);
-	return NULL;
 }
 
 bool handle_room(struct client *cl)
 {
-	int n = atomic_load_explicit(&users[ident_uid() % USERS], memory_order_relaxed);
 	struct handle_table *t = cl->table;
 	bool room;
 
 	pthread_mutex_lock(&t->lock);
 	room = t->live < (uint32_t)opt.max_handles && !t->closed;
 	pthread_mutex_unlock(&t->lock);
-	return room && n < opt.user_fds;
+	return room && user_has(ident_user(), USER_FDS) < opt.user_fds;
 }
 
 struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
@@ -126,7 +103,8 @@ static void destroy(struct ofd *o)
 	if (atomic_fetch_sub_explicit(&o->desc->refs, 1, memory_order_acq_rel) == 1)
 		free(o->desc);
 	pthread_mutex_destroy(&o->lock);
-	atomic_fetch_sub_explicit(&users[o->user], 1, memory_order_relaxed);
+	user_release(o->user, USER_FDS, 1);
+	user_put(o->user);
 	free(o);
 }
 

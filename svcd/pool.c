@@ -18,22 +18,12 @@
 #include <unistd.h>
 
 #define IDLE_SECONDS 1
-#define USERS	     64 /* users share a counter when they are as many */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static struct list queue = { &queue, &queue };
 static struct list running = { &running, &running };
-static struct user {
-	int calls;	     /* queued and running */
-	struct list backlog; /* those above the limit */
-} users[USERS];
 static int queued, threads, idle, max_threads;
-
-static struct user *user_of(const struct call *c)
-{
-	return &users[c->ident->uid % USERS];
-}
 
 static struct call *next_job(void)
 {
@@ -89,7 +79,7 @@ void pool_forget(struct call *c)
 
 static void done(struct call *c)
 {
-	struct user *u = user_of(c);
+	struct user *u = c->ident->user;
 
 	pthread_mutex_lock(&lock);
 	leave(c);
@@ -154,7 +144,7 @@ void pool_add(struct call *c)
 		c->ident = ident_get(c->client->ident);
 		c->umask = c->client->umask;
 	}
-	u = user_of(c);
+	u = c->ident->user;
 	c->in_pool = true;
 	atomic_store(&c->state, CALL_QUEUED);
 	pthread_mutex_lock(&lock);
@@ -235,8 +225,6 @@ int pool_init(int max)
 					nothing }; /* no SA_RESTART: it ends a blocking call */
 
 	max_threads = max;
-	for (int i = 0; i < USERS; i++)
-		list_init(&users[i].backlog);
 	return sigaction(SIGUSR1, &sa, NULL) ? -errno : 0;
 }
 

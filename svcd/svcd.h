@@ -45,10 +45,11 @@ struct options {
 	int engines; /* 1 .. SVCD_ENGINES_MAX */
 	int pool;    /* threads of the pool at most */
 	int max_clients;
-	int max_handles; /* of one client */
-	int user_fds;	 /* descriptors of one user at most: most of what the system lets us have */
-	int cpu;	 /* first engine's CPU, the next ones follow; -1: not pinned */
-	int spin_us;	 /* how long an engine polls without work before it sleeps */
+	int max_user_clients; /* of one user; root's are not counted */
+	int max_handles;      /* of one client */
+	int user_fds; /* descriptors of one user at most: most of what the system lets us have */
+	int cpu;      /* first engine's CPU, the next ones follow; -1: not pinned */
+	int spin_us;  /* how long an engine polls without work before it sleeps */
 	bool verbose;
 	bool syslog;
 	bool no_filter;
@@ -113,10 +114,38 @@ const struct transport *transport_find(const char *address, const char **where);
 const char *transport_start(void);
 void transport_unlisten(void);
 
+/* --- users: how much each has of what is there for all (user.c) ------------------------------ */
+
+enum user_count {
+	USER_FDS,     /* descriptors of ours; opt.user_fds */
+	USER_TOKENS,  /* under way in messages; opt.max_handles */
+	USER_CLIENTS, /* opt.max_user_clients */
+	USER_COUNTS
+};
+
+struct user {
+	struct list list;
+	uid_t uid;
+	_Atomic int refs;
+	_Atomic int count[USER_COUNTS];
+	/* pool.c, under its lock */
+	int calls;	     /* queued and running */
+	struct list backlog; /* those above the limit */
+};
+
+struct user *user_get(uid_t uid); /* NULL: no memory */
+struct user *user_ref(struct user *);
+void user_put(struct user *);
+/* It has @n more of these, if that is not more than @max: 0 or -ENFILE. */
+int user_charge(struct user *, enum user_count, int n, int max);
+void user_release(struct user *, enum user_count, int n);
+int user_has(const struct user *, enum user_count);
+
 /* --- identity: whose rights a call has (ident.c) -------------------------------------------- */
 
 struct ident {
 	_Atomic int refs;
+	struct user *user;
 	uid_t uid, ruid; /* the effective one, and the real one, for access() */
 	gid_t gid, rgid;
 	uint64_t caps; /* its own; of use only as user 0, and only those in struct caps */
@@ -124,6 +153,7 @@ struct ident {
 	gid_t groups[];
 };
 
+struct ident *ident_new(uid_t uid, int ngroups);
 struct ident *ident_of_peer(int sock, pid_t *pid);
 struct ident *ident_get(struct ident *);
 void ident_put(struct ident *);
@@ -133,7 +163,7 @@ int ident_assume(struct ident *id, mode_t mask);
 int ident_assume_real(mode_t umask);
 bool ident_may_attach(const struct ident *);
 /* Of whom the calling thread acts for. */
-uid_t ident_uid(void);
+struct user *ident_user(void);
 /* Around a call on extended attributes, by the thread that acts for its caller. */
 void ident_xattr(bool begin);
 /* Around the opening of a file again that is open for somebody: past its present permissions. */
@@ -181,7 +211,7 @@ struct description {
 /* A descriptor of ours, and the handles that stand for it: those of one client and of its forks. */
 struct ofd {
 	_Atomic int refs;
-	uint8_t user; /* whose count it is in */
+	struct user *user; /* whose count it is in */
 	int fd;
 	struct description *desc;
 	_Atomic enum ofd_kind kind; /* what fd is; found out at the first transfer */
@@ -199,9 +229,6 @@ struct ofd *ofd_dup(struct ofd *o, int fd);
 struct ofd *ofd_get(struct ofd *);
 void ofd_put(struct ofd *);
 void ofd_close(struct ofd *); /* likewise, and waits as close() does */
-/* Those of a user are so many more (or fewer), without an ofd: its counter, or -ENFILE. */
-int user_charge(uid_t uid, int n);
-void user_release(int counter, int n);
 enum ofd_kind ofd_kind(struct ofd *);
 
 struct client;
@@ -294,8 +321,8 @@ struct client {
 	uint32_t stuck;		  /* calls in which a driver got stuck lately */
 	uint64_t stuck_at;	  /* the last one, ns */
 	struct handle_table *table;
-	uid_t user;	     /* who has attached */
-	int counter;	     /* of that user's descriptors */
+	struct user *user;   /* who has attached */
+	bool counted;	     /* among that user's clients */
 	_Atomic int charged; /* descriptors of its own that are counted as that user's */
 };
 

@@ -56,7 +56,8 @@ struct ticket {
 	uint32_t cwd_root, nroots;
 	struct root root[SVCD_ROOTS_MAX];
 	struct lock_owner *locks; /* of the process itself, for its next image */
-	int user, cost;		  /* whose descriptors it counts among, and as how many */
+	struct user *user;	  /* whose descriptors it counts among ... */
+	int cost;		  /* ... and as how many, or 0: not yet */
 	uint32_t n;
 	struct item item[];
 };
@@ -82,8 +83,9 @@ static void ticket_free(struct ticket *t)
 		close(t->cwd);
 	if (t->pidfd >= 0)
 		close(t->pidfd);
-	if (t->user >= 0)
-		user_release(t->user, t->cost);
+	if (t->cost)
+		user_release(t->user, USER_FDS, t->cost);
+	user_put(t->user);
 	if (t->locks) {
 		locks_leave(t->locks);
 		locks_free(t->locks);
@@ -188,6 +190,7 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, ui
 	struct lock_owner *closing = own && locks_exec_begin(cl->locks) ? cl->locks : NULL;
 	uint64_t *sorted = keep ? copy_list(keep, n) : NULL;
 	struct ticket *t = NULL;
+	int cost;
 	long r;
 
 	if (!keep || sorted)
@@ -200,9 +203,13 @@ long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, ui
 	t->pidfd = t->cwd = -1;
 	t->of = cl->pid;
 	/* Those that it has itself, and what its list takes. */
-	t->cost = 2 + (int)cl->nroots + (int)(t->n / ITEMS_COST);
-	t->user = user_charge(ident_uid(), t->cost);
-	r = t->user < 0 ? t->user : copy_roots(t, cl);
+	cost = 2 + (int)cl->nroots + (int)(t->n / ITEMS_COST);
+	t->user = user_ref(ident_user());
+	r = user_charge(t->user, USER_FDS, cost, opt.user_fds);
+	if (!r) {
+		t->cost = cost;
+		r = copy_roots(t, cl);
+	}
 	if (!r)
 		r = random_id(t->id);
 	if (r) {

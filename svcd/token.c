@@ -28,7 +28,6 @@
 #include <unistd.h>
 
 #define UNMARKED_NS 60000000000ull
-#define USERS	    64 /* users share a counter when they are as many */
 
 struct token {
 	struct list list;
@@ -37,17 +36,11 @@ struct token {
 	struct ofd *ofd; /* a descriptor of its own, as one in a queue is */
 	int mark;	 /* our description of the file that travels, or -1 */
 	uint64_t since;
-	uid_t uid; /* whose programs are to answer for it */
+	struct user *user; /* whose programs are to answer for it */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list tokens = { &tokens, &tokens };
-static int count[USERS];
-
-static int *count_of(uid_t uid)
-{
-	return &count[uid % USERS];
-}
 
 /* --- the file that travels -------------------------------------------------------------------- */
 
@@ -108,7 +101,7 @@ static void unlist(struct token *t)
 {
 	list_del(&t->list);
 	list_del(&t->of_desc);
-	--*count_of(t->uid);
+	user_release(t->user, USER_TOKENS, 1);
 }
 
 static void token_free(struct token *t)
@@ -116,6 +109,7 @@ static void token_free(struct token *t)
 	ofd_put(t->ofd);
 	if (t->mark >= 0)
 		close(t->mark);
+	user_put(t->user);
 	free(t);
 }
 
@@ -199,19 +193,16 @@ long token_make(struct call *c, struct ofd *o, uint32_t key, uint64_t id[2])
 	int mark = open_mark(take_file(c->lane, key));
 	struct token *t = token_new(o, mark);
 	bool first = false;
-	int *n;
 
 	if (!t) {
 		if (mark >= 0)
 			close(mark);
 		return -ENOMEM;
 	}
-	t->uid = ident_uid(); /* of the thread: the client's may be changing */
-	n = count_of(t->uid);
+	t->user = user_ref(ident_user()); /* of the thread: the client's may be changing */
 	memcpy(id, t->id, sizeof(t->id));
 	pthread_mutex_lock(&lock);
-	if (*n < opt.max_handles) {
-		++*n;
+	if (!user_charge(t->user, USER_TOKENS, 1, opt.max_handles)) {
 		first = list_empty(&tokens);
 		list_add_tail(&t->list, &tokens);
 		list_add_tail(&t->of_desc, &t->ofd->desc->tokens);

@@ -40,15 +40,6 @@ static bool announced; /* the node that says that we are there is ours */
 /* Of all programs of other domains, unless what they say of themselves is to be believed. */
 static struct ident *one_for_all;
 
-static struct ident *ident_new(int ngroups)
-{
-	struct ident *id = calloc(1, sizeof(*id) + (size_t)ngroups * sizeof(gid_t));
-
-	if (id)
-		id->refs = 1;
-	return id;
-}
-
 static const char *find_user(void)
 {
 	struct passwd *pw = getpwnam(opt.vchan_user);
@@ -62,10 +53,9 @@ static const char *find_user(void)
 		getgrouplist(pw->pw_name, pw->pw_gid, NULL, &n);
 	else if (strcmp(opt.vchan_user, "nobody"))
 		return "there is no such user as --vchan-user says";
-	one_for_all = ident_new(n);
+	one_for_all = ident_new(pw ? pw->pw_uid : NOBODY, n);
 	if (!one_for_all)
 		return strerror(ENOMEM);
-	one_for_all->uid = one_for_all->ruid = pw ? pw->pw_uid : NOBODY;
 	one_for_all->gid = one_for_all->rgid = pw ? pw->pw_gid : NOBODY;
 	one_for_all->caps = one_for_all->uid ? 0 : ~0ull;
 	if (pw && getgrouplist(pw->pw_name, pw->pw_gid, one_for_all->groups, &n) < 0)
@@ -81,15 +71,13 @@ static struct ident *claimed(const volatile struct vos_offer *o)
 
 	if (n > VOS_OFFER_GROUPS)
 		return NULL;
-	id = ident_new((int)n);
+	id = ident_new(o->uid, (int)n);
 	if (!id)
 		return NULL;
-	id->uid = o->uid;
 	id->gid = o->gid;
 	id->ruid = o->ruid;
 	id->rgid = o->rgid;
 	id->caps = id->uid ? 0 : o->caps[0] | (uint64_t)o->caps[1] << 32;
-	id->ngroups = (int)n;
 	for (uint32_t i = 0; i < n; i++)
 		id->groups[i] = o->group[i];
 	return id;

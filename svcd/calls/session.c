@@ -132,16 +132,13 @@ long svcd_call_ident(struct call *c)
 		return -EPERM;
 	if (n < VOS_IDENT_WORDS || n - VOS_IDENT_WORDS > SVCD_GROUPS_MAX)
 		return -EINVAL;
-	id = calloc(1, sizeof(*id) + (n - VOS_IDENT_WORDS) * sizeof(id->groups[0]));
+	id = ident_new(from[0], (int)(n - VOS_IDENT_WORDS));
 	if (!id)
 		return -ENOMEM;
-	id->refs = 1;
-	id->uid = from[0];
 	id->gid = from[1];
 	id->ruid = from[2];
 	id->rgid = from[3];
 	id->caps = from[4] | (uint64_t)from[5] << 32;
-	id->ngroups = (int)(n - VOS_IDENT_WORDS);
 	for (size_t i = VOS_IDENT_WORDS; i < n; i++)
 		id->groups[i - VOS_IDENT_WORDS] = from[i];
 	if ((id->uid == 0 && id->caps & ~cl->ident->caps && !believed) || !ident_may_attach(id)) {
