@@ -136,6 +136,7 @@ void client_drop(struct client *cl)
 	cl->transport->hang_up(cl);
 	for (uint32_t i = 0; i < cl->nlanes; i++)
 		list_del(&cl->lane[i].active);
+	list_del(&cl->turn);
 	list_del(&cl->of_engine);
 	pthread_mutex_lock(&lock);
 	list_del(&cl->list);
@@ -256,6 +257,8 @@ struct client *client_new(const struct transport *t)
 	cl->conn = cl->pidfd = cl->cwd = -1;
 	list_init(&cl->list);
 	list_init(&cl->of_engine);
+	list_init(&cl->active);
+	list_init(&cl->turn);
 	list_init(&cl->parked);
 	cl->table = new_table();
 	return cl;

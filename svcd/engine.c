@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop of an engine: poll the lanes, look at readiness now and then, sleep when there is
- * nothing to do.
+ * The loop of an engine: poll the lanes of each client in turn, look at readiness now and then,
+ * sleep when there is nothing to do.
  *
  * A lane is polled while it is in use. One that has had no request for a while is put to sleep:
  * its next entry says so, and the thread that posts there kicks the lane and rings the doorbell.
@@ -122,7 +122,9 @@ void engine_poll_lane(struct engine *e, struct lane *l)
 		l->used = l->scan = true;
 		vos_lane_wake(l->slot);
 	}
-	list_add_tail(&l->active, &e->active);
+	list_add_tail(&l->active, &l->client->active);
+	if (list_empty(&l->client->turn))
+		list_add_tail(&l->client->turn, &e->active);
 }
 
 /* The doorbell rang: which lanes are meant? */
@@ -299,11 +301,12 @@ static bool poll_lane(struct engine *e, struct lane *l)
 	return take_slot(e, l, l->next % VOS_SLOTS);
 }
 
-static bool poll_lanes(struct engine *e)
+/* All that one client has, while nobody else has anything. */
+static bool poll_lanes_of(struct engine *e, struct client *cl)
 {
 	bool worked = false;
 
-	list_for_each_safe(p, next, &e->active) {
+	list_for_each_safe(p, next, &cl->active) {
 		struct lane *l = list_entry(p, struct lane, active);
 
 		if (!poll_lane(e, l))
@@ -318,10 +321,44 @@ static bool poll_lanes(struct engine *e)
 	return worked;
 }
 
-/* Stop polling lanes without a request since turn @since. True when none is left. */
-static bool rest_lanes(struct engine *e, uint64_t since)
+/* One request, of the lane that has waited longest. */
+static bool poll_one_of(struct engine *e, struct client *cl)
 {
+	list_for_each(p, &cl->active) {
+		if (!poll_lane(e, list_entry(p, struct lane, active)))
+			continue;
+		if (driving && !list_empty(p)) {
+			list_del(p);
+			list_add_tail(p, &cl->active);
+		}
+		return true;
+	}
+	return false;
+}
+
+/* With several clients each has one request a turn, however many lanes it has. */
+static bool poll_lanes(struct engine *e)
+{
+	struct list *first = e->active.next;
+	bool worked = false;
+
+	if (__builtin_expect(first != &e->active && first->next == &e->active, 1))
+		return poll_lanes_of(e, list_entry(first, struct client, turn));
 	list_for_each_safe(p, next, &e->active) {
+		if (!poll_one_of(e, list_entry(p, struct client, turn)))
+			continue;
+		worked = true;
+		if (!driving)
+			return true;
+		if (next->prev != p)
+			break;
+	}
+	return worked;
+}
+
+static void rest_lanes_of(struct client *cl, uint64_t since)
+{
+	list_for_each_safe(p, next, &cl->active) {
 		struct lane *l = list_entry(p, struct lane, active);
 		uint32_t state;
 
@@ -333,6 +370,15 @@ static bool rest_lanes(struct engine *e, uint64_t since)
 		l->polled = false;
 		list_del(p);
 	}
+	if (list_empty(&cl->active))
+		list_del(&cl->turn);
+}
+
+/* Stop polling lanes without a request since turn @since. True when none is left. */
+static bool rest_lanes(struct engine *e, uint64_t since)
+{
+	list_for_each_safe(p, next, &e->active)
+		rest_lanes_of(list_entry(p, struct client, turn), since);
 	return list_empty(&e->active);
 }
 

@@ -271,7 +271,7 @@ struct root {
 struct lane {
 	struct client *client;
 	struct vos_entry *slot;
-	struct list active;    /* in engine->active while polled */
+	struct list active;    /* in client->active while polled */
 	uint64_t last;	       /* turn of the engine with the last request */
 	uint32_t next;	       /* number of the claim expected next; its slot is polled */
 	_Atomic uint32_t busy; /* slots taken and not completed */
@@ -293,6 +293,8 @@ struct client {
 	struct engine *engine;
 	struct list list; /* all clients */
 	struct list of_engine;
+	struct list active; /* its lanes that are polled, that which was served last at the end */
+	struct list turn;   /* in engine->active while there are any */
 	const struct transport *transport;
 	int conn;  /* descriptor of the connection, the transport's */
 	int pidfd; /* -1: the hang-up alone says that it died */
@@ -477,7 +479,7 @@ struct engine {
 	int epoll;
 	int mail_fd;
 	struct source mailbox;
-	struct list active; /* lanes that are polled */
+	struct list active; /* clients with lanes that are polled */
 	struct list clients;
 	struct list dropped; /* clients; an event of this turn may still name them */
 	struct list timers;  /* calls with a deadline, nearest first */

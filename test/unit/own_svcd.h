@@ -18,6 +18,7 @@ static struct vos_chan chan;
 static struct vos_lane *lane;
 static char dir[] = "/tmp/virtuos-test.XXXXXX";
 static pid_t svcd;
+static uint32_t lanes = 4; /* of channels */
 
 static void clean_up(void)
 {
@@ -64,7 +65,7 @@ static int attach_with(const uint64_t ticket[2])
 	int fd, r;
 
 	chan.transport = &vos_transport_unix;
-	fd = vos_chan_create(&chan, 4, 1 << 20);
+	fd = vos_chan_create(&chan, lanes, 1 << 20);
 	snprintf(path, sizeof(path), "%s/sock", dir);
 	CHECK(fd >= 0);
 	r = vos_unix_attach(&chan, fd, path, NULL, &h, &w);
