@@ -11,7 +11,7 @@ bash "$here/run.sh" --quick --tsv "$tsv" "${1:?usage: smoke.sh BUILD}"
 
 # The poller must be there where the kernel says that it allows one.
 poller=0
-! grep -qx 0 /proc/sys/kernel/io_uring_disabled || poller=2
+! grep -qsx 0 /proc/sys/kernel/io_uring_disabled || poller=2
 
 # Every figure is there, each of its ways was measured, and none is that of a call that did nothing
 # or that only a time-out has helped on (those of the waits are 5 ms and longer).
