@@ -50,7 +50,8 @@ fail() {
 		if [[ $f == *.where ]]; then
 			head -n 600 "$f"
 		else
-			tail -n "${VT_SHOW_LINES:-60}" "$f"
+			# what has passed inside a test that is a whole run says nothing
+			grep -v '^ok   ' "$f" | tail -n "${VT_SHOW_LINES:-200}"
 		fi | sed 's/^/     /'
 	done
 }

@@ -14,13 +14,15 @@ perl -e '
 	for (1 .. shift) {
 		my $pid = fork;
 		if (!$pid) {
-			open(my $f, "<", "f") or exit 1;
-			socket(my $s, PF_INET, SOCK_DGRAM, 0) or exit 2;
-			bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)) or exit 3;
-			exit(<$f> eq "text\n" ? 0 : 4);
+			open(my $f, "<", "f") or die "open: $!";
+			socket(my $s, PF_INET, SOCK_DGRAM, 0) or die "socket: $!";
+			bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)) or die "bind: $!";
+			my $text = <$f> // die "read: $!";
+			$text eq "text\n" or die "other text: $text";
+			exit(0);
 		}
 		waitpid($pid, 0);
-		$good += $? == 0;
+		$? == 0 ? $good++ : warn "process $_: status $?";
 	}
 	print "$good processes ended well\n";
 ' $rounds
