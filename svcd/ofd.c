@@ -100,8 +100,10 @@ static void destroy(struct ofd *o)
 		watch_release(w);
 	}
 	close(o->fd);
-	if (atomic_fetch_sub_explicit(&o->desc->refs, 1, memory_order_acq_rel) == 1)
+	if (atomic_fetch_sub_explicit(&o->desc->refs, 1, memory_order_acq_rel) == 1) {
+		locks_forget(o->desc);
 		free(o->desc);
+	}
 	pthread_mutex_destroy(&o->lock);
 	user_release(o->user, USER_FDS, 1);
 	user_put(o->user);

@@ -120,6 +120,7 @@ enum user_count {
 	USER_FDS,     /* descriptors of ours; opt.user_fds */
 	USER_TOKENS,  /* under way in messages; opt.max_handles */
 	USER_CLIENTS, /* opt.max_user_clients */
+	USER_LOCKS,   /* record locks; locks.c */
 	USER_COUNTS
 };
 
@@ -202,10 +203,11 @@ struct description {
 	_Atomic bool nonblock; /* the program's O_NONBLOCK; sockets and pipes here always have it */
 	_Atomic int flags;     /* O_DIRECT and O_APPEND, of a file; see aio.c */
 	_Atomic bool lingers;  /* SO_LINGER: its last close() may wait */
-	_Atomic int64_t timeout[2]; /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
-	_Atomic int lowat;	    /* SO_RCVLOWAT of a stream, if it has been set */
-	_Atomic bool sent;	    /* there has been a token for it; token.c */
-	struct list tokens;	    /* under the lock of tokens */
+	_Atomic int64_t timeout[2];   /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+	_Atomic int lowat;	      /* SO_RCVLOWAT of a stream, if it has been set */
+	_Atomic bool sent;	      /* there has been a token for it; token.c */
+	struct list tokens;	      /* under the lock of tokens */
+	_Atomic(struct held *) locks; /* record locks of its own; set under the lock of locks.c */
 };
 
 /* A descriptor of ours, and the handles that stand for it: those of one client and of its forks. */
@@ -319,7 +321,7 @@ struct client {
 	int cwd; /* O_PATH, or -1: not in this domain */
 	uint32_t cwd_root;
 	struct list parked;	  /* its parked calls */
-	struct lock_owner *locks; /* its POSIX locks; calls/lock.c */
+	struct lock_owner *locks; /* its POSIX locks; locks.c */
 	uint32_t stuck;		  /* calls in which a driver got stuck lately */
 	uint64_t stuck_at;	  /* the last one, ns */
 	struct handle_table *table;
@@ -621,7 +623,7 @@ void token_settle(struct description *desc);
 void token_reap(void);
 bool token_any(void);
 
-/* --- POSIX locks (calls/lock.c) --- */
+/* --- POSIX locks (locks.c) --- */
 
 /* A process that has locks: for its client, and handed on with exec. */
 struct lock_owner *locks_new(void);
@@ -637,6 +639,8 @@ bool locks_exec_begin(struct lock_owner *);
 void locks_exec_closes(struct lock_owner *, struct ofd *);
 void locks_image(struct lock_owner *, const struct client *now);
 void locks_image_gone(struct lock_owner *, const struct client *);
+/* The description ends. */
+void locks_forget(struct description *);
 
 /* --- descriptors that programs have handed over (discard.c) ---------------------------------- */
 
