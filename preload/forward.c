@@ -58,7 +58,7 @@ static long measure(const struct vos_op_desc *d, const uint64_t a[6], struct siz
 		case VOS_K_I:
 			n = a[VOS_ARG_N(arg)];
 			if (n > VOS_IO_MAX / 2)
-				return -E2BIG;
+				return d->nr == SYS_bind || d->nr == SYS_connect ? -EINVAL : -E2BIG;
 			s->out += ALIGN8(n);
 			break;
 		case VOS_K_IF:
@@ -564,6 +564,8 @@ static long forward_routed(enum vos_op op, const long a[6])
 		return r;
 	if (op == VOS_OP_readlinkat && !a[1]) /* unlike "" */
 		return -EFAULT;
+	if (op == VOS_OP_utimensat && !a[1] && a[3] && vos_fd(a[0])) /* likewise */
+		return -EINVAL;
 	r = forward_in(NULL, op, a, at, n);
 	return unlikely(r == VOS_NO_ROOM) ? forward_with_room(op, a, at, n) : r;
 }

@@ -158,6 +158,8 @@ static int allocate_by_writing(int fd, off_t off, off_t n)
 
 	if (r)
 		return (int)-r;
+	if (off < 0 || n <= 0)
+		return EINVAL;
 	if (!S_ISREG(st.st_mode))
 		return ENODEV;
 	if (off + n > st.st_size) {
@@ -180,11 +182,8 @@ static int allocate_by_writing(int fd, off_t off, off_t n)
 
 EXPORT int posix_fallocate(int fd, off_t off, off_t n)
 {
-	long r;
+	long r = CALL(fallocate, fd, 0, off, n);
 
-	if (off < 0 || n <= 0)
-		return EINVAL;
-	r = CALL(fallocate, fd, 0, off, n);
 	return r == -EOPNOTSUPP ? allocate_by_writing(fd, off, n) : (int)-r;
 }
 VOS_ALIAS(posix_fallocate64, posix_fallocate)
@@ -225,13 +224,28 @@ EXPORT int euidaccess(const char *path, int mode)
 }
 VOS_ALIAS(eaccess, euidaccess)
 
-EXPORT int lutimes(const char *path, const struct timeval tv[2])
+static int set_times(int dirfd, const char *path, const struct timeval tv[2], int flags)
 {
 	struct timespec t[2];
 
 	for (int i = 0; tv && i < 2; i++)
 		t[i] = (struct timespec){ tv[i].tv_sec, tv[i].tv_usec * 1000 };
-	return (int)vos_result(CALL(utimensat, AT_FDCWD, path, tv ? t : NULL, AT_SYMLINK_NOFOLLOW));
+	return (int)vos_result(CALL(utimensat, dirfd, path, tv ? t : NULL, flags));
+}
+
+EXPORT int lutimes(const char *path, const struct timeval tv[2])
+{
+	return set_times(AT_FDCWD, path, tv, AT_SYMLINK_NOFOLLOW);
+}
+
+EXPORT int futimes(int fd, const struct timeval tv[2])
+{
+	return set_times(fd, NULL, tv, 0);
+}
+
+EXPORT int futimens(int fd, const struct timespec t[2])
+{
+	return (int)vos_result(fd < 0 ? -EBADF : CALL(utimensat, fd, NULL, t, 0));
 }
 
 /*

@@ -174,12 +174,32 @@ static long decode_small(struct call *c, int i, uint16_t arg)
 	return 0;
 }
 
+/*
+ * A descriptor opened with O_PATH is good for very few calls. The kernel knows which, but not where
+ * we do more than pass the call on: by way of /proc, or from what we remember.
+ */
+static bool knows_paths(const struct call *c)
+{
+	switch (c->op) {
+	case VOS_OP_close:
+	case VOS_OP_dup:
+	case VOS_OP_token:
+	case VOS_OP_fcntl:
+	case VOS_OP_fchdir:
+		return true;
+	default:
+		return c->desc->run != VOS_RUN_OWN;
+	}
+}
+
 static long decode_handle(struct call *c, int i)
 {
 	int n = c->ofd[0] ? 1 : 0;
 	struct ofd *o = handle_ofd(c->client, c->raw[i], NULL);
 
-	if (!o)
+	/* Relaxed: it is one from the beginning, or never. */
+	if (!o ||
+	    (atomic_load_explicit(&o->kind, memory_order_relaxed) == OFD_PATH && !knows_paths(c)))
 		return -EBADF;
 	c->ofd[n] = o;
 	c->a[i] = o->fd;

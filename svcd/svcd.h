@@ -195,7 +195,14 @@ uint64_t peer_caps(int sock, pid_t pid);
 
 /* --- open descriptions and handles (ofd.c) -------------------------------------------------- */
 
-enum ofd_kind { OFD_UNKNOWN, OFD_FILE, OFD_SOCKET, OFD_EPOLL, OFD_OTHER };
+enum ofd_kind {
+	OFD_UNKNOWN,
+	OFD_FILE,
+	OFD_SOCKET,
+	OFD_EPOLL,
+	OFD_OTHER,
+	OFD_PATH, /* opened with O_PATH: good for very few calls */
+};
 
 /* What all duplicates of an open description share, and the kernel does not keep for us. */
 struct description {
@@ -217,7 +224,6 @@ struct ofd {
 	int fd;
 	struct description *desc;
 	_Atomic enum ofd_kind kind; /* what fd is; found out at the first transfer */
-	_Atomic bool path;	    /* O_PATH */
 	bool no_nowait;		    /* the file system knows no RWF_NOWAIT */
 	_Atomic uint8_t warm;	    /* see calls/rw.c */
 	_Atomic bool no_aio;	    /* its file system always waits; aio.c */

@@ -91,13 +91,31 @@ static bool same_domain(uint64_t a, uint64_t b)
 	       vos_current(b);
 }
 
-/* Before anything is taken from a pipe that could not be put anywhere. */
-static bool writable(long fd, uint64_t w)
+/* Is @fd open, with none of these flags? O_ACCMODE: whatever its mode is. */
+static bool open_but(long fd, long without)
 {
-	long flags = w ? vos_forward_fd(VOS_OP_fcntl, w, (const long[6]){ fd, F_GETFL })
-		       : vos_raw2(SYS_fcntl, fd, F_GETFL);
+	long flags = vos_sys_fcntl(fd, F_GETFL, 0, 0, 0, 0);
+	bool mode = without != O_ACCMODE && (flags & O_ACCMODE) == (without & O_ACCMODE);
 
-	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+	return flags >= 0 && !mode && !(flags & (O_PATH | (without & ~O_ACCMODE)));
+}
+
+/* Before anything is taken from a pipe that could not be put anywhere. */
+static bool writable(long fd)
+{
+	return open_but(fd, O_RDONLY);
+}
+
+/* Where @in is at a position of the caller's, nothing is asked of @out before. */
+static long unless_bad_in(long in, long err)
+{
+	return open_but(in, O_WRONLY) ? err : -EBADF;
+}
+
+/* The error @err of a call, unless the kernel would have found before that a descriptor is no good. */
+static long unless_bad(long in, long out, long err)
+{
+	return open_but(in, O_WRONLY) && writable(out) ? err : -EBADF;
 }
 
 /* What cannot be written in full has to go back to where it was read. */
@@ -105,11 +123,6 @@ static bool seekable(long fd, uint64_t w)
 {
 	return (w ? vos_forward_fd(VOS_OP_lseek, w, (const long[6]){ fd, 0, SEEK_CUR })
 		  : vos_raw3(SYS_lseek, fd, 0, SEEK_CUR)) >= 0;
-}
-
-static bool bad(uint64_t w)
-{
-	return VOS_WORD_KIND(w) == VOS_FD_OURS;
 }
 
 /* --- sendfile ------------------------------------------------------------------------------- */
@@ -141,37 +154,63 @@ long vos_sys_sendfile(long out, long in, long off, long len, long a4, long a5)
 {
 	uint64_t wo = vos_fd(out), wi = vos_fd(in);
 	struct end i = { in, wi, (int64_t *)off }, o = { out, wo, NULL };
+	long r;
 
 	(void)a4, (void)a5;
 	if (likely(!wo && !wi))
 		return vos_raw4(SYS_sendfile, out, in, off, len);
-	if (bad(wo) || bad(wi))
-		return -EBADF;
+	if (len < 0 || (off && *(int64_t *)off < 0))
+		return unless_bad_in(in, -EINVAL);
 	if (wi && VOS_WORD_KIND(wi) != VOS_FD_FILE)
-		return -EINVAL;
-	if (off && *(int64_t *)off < 0)
-		return -EINVAL;
+		return off ? unless_bad_in(in, -ESPIPE) : unless_bad(in, out, -EINVAL);
+	if ((size_t)len > VOS_RW_MAX)
+		len = VOS_RW_MAX;
 	if (same_domain(wo, wi))
 		return sendfile_inside(wo, wi, (int64_t *)off, (size_t)len);
-	if (!writable(out, wo))
-		return -EBADF;
-	if (!seekable(in, wi))
-		return -EINVAL; /* callers fall back to read and write */
-	return copy_loop(&i, &o, (size_t)len);
+	if (!seekable(in, wi)) /* callers fall back to read and write */
+		return off ? unless_bad_in(in, -ESPIPE) : unless_bad(in, out, -EINVAL);
+	if (!open_but(out, O_RDONLY | O_APPEND))
+		return unless_bad(in, out, -EINVAL);
+	r = copy_loop(&i, &o, (size_t)len);
+	return r == -EISDIR ? -EINVAL : r;
 }
 
 /* --- copy_file_range ------------------------------------------------------------------------ */
 
-static bool is_file(long fd, uint64_t w, long *err)
+/* The type of what is open, or 0. */
+static mode_t type(long fd)
 {
 	struct stat st;
 
-	*err = w ? vos_forward_fd(VOS_OP_fstat, w, (const long[6]){ fd, (long)&st })
-		 : vos_raw2(SYS_fstat, fd, (long)&st);
-	if (*err)
-		return false;
-	*err = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	return S_ISREG(st.st_mode);
+	return vos_sys_fstat(fd, (long)&st, 0, 0, 0, 0) ? 0 : st.st_mode & S_IFMT;
+}
+
+static bool negative(const int64_t *off)
+{
+	return off && *off < 0;
+}
+
+/* What the kernel says of a copy that is not of one domain: the first of these that is so. */
+static long copy_error(long in, const int64_t *off_in, long out, const int64_t *off_out, size_t len,
+		       long flags)
+{
+	mode_t from = type(in), to = type(out);
+
+	if (!open_but(in, O_ACCMODE) || !open_but(out, O_ACCMODE))
+		return -EBADF;
+	if (flags)
+		return -EINVAL;
+	if (from == S_IFDIR || to == S_IFDIR)
+		return -EISDIR;
+	if (from != S_IFREG || to != S_IFREG)
+		return -EINVAL;
+	if (!open_but(in, O_WRONLY) || !open_but(out, O_RDONLY | O_APPEND))
+		return -EBADF;
+	if ((negative(off_in) && (uint64_t)*off_in + len < len) ||
+	    (negative(off_out) && (uint64_t)*off_out + len < len))
+		return -EOVERFLOW;
+	/* As between file systems: callers fall back to read and write. */
+	return negative(off_in) || negative(off_out) ? -EINVAL : -EXDEV;
 }
 
 long vos_sys_copy_file_range(long in, long off_in, long out, long off_out, long len, long flags)
@@ -182,14 +221,10 @@ long vos_sys_copy_file_range(long in, long off_in, long out, long off_out, long 
 
 	if (likely(!wi && !wo))
 		return vos_raw6(SYS_copy_file_range, in, off_in, out, off_out, len, flags);
-	if (bad(wi) || bad(wo))
-		return -EBADF;
-	if (flags)
-		return -EINVAL;
-	if (!is_file(in, wi, &r) || !is_file(out, wo, &r))
-		return r;
-	if (!same_domain(wi, wo)) /* as between file systems: callers fall back to read and write */
-		return -EXDEV;
+	/* To the service a position below 0 is the descriptor's own. */
+	if (flags || !same_domain(wi, wo) || VOS_WORD_KIND(wi) != VOS_FD_FILE ||
+	    VOS_WORD_KIND(wo) != VOS_FD_FILE || negative(oi) || negative(oo))
+		return copy_error(in, oi, out, oo, (size_t)len, flags);
 	r = vos_forward(VOS_OP_copy, VOS_WORD_DOMAIN(wi),
 			(const uint64_t[6]){ wi, oi ? (uint64_t)*oi : (uint64_t)-1, wo,
 					     oo ? (uint64_t)*oo : (uint64_t)-1, (uint64_t)len, 0 },
@@ -207,6 +242,8 @@ long vos_sys_copy_file_range(long in, long off_in, long out, long off_out, long 
  * Neither a pipe nor a socket takes back what was read from it. So what comes out of a pipe is
  * looked at first and taken when it was sent, and what goes into one is read when there is room.
  */
+#define SPLICE_ALL (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
+
 static bool is_pipe(long fd)
 {
 	struct stat st;
@@ -326,19 +363,19 @@ long vos_sys_splice(long in, long off_in, long out, long off_out, long len, long
 
 	if (likely(!wi && !wo))
 		return vos_local(SYS_splice, in, off_in, out, off_out, len, flags);
-	if (bad(wi) || bad(wo))
-		return -EBADF;
-	if ((!wi && vos_raw2(SYS_fcntl, in, F_GETFD) < 0) ||
-	    (!wo && vos_raw2(SYS_fcntl, out, F_GETFD) < 0))
+	if (!len)
+		return 0;
+	if (flags & ~(long)SPLICE_ALL)
+		return -EINVAL;
+	if ((is_pipe(in) && off_in) || (is_pipe(out) && off_out))
+		return open_but(in, O_ACCMODE) && open_but(out, O_ACCMODE) ? -ESPIPE : -EBADF;
+	if (!open_but(in, O_WRONLY) || !writable(out))
 		return -EBADF;
 	if (!is_pipe(in) && !is_pipe(out))
 		return -EINVAL;
-	if ((is_pipe(in) && off_in) || (is_pipe(out) && off_out))
-		return -ESPIPE;
-	if (!writable(out, wo))
-		return -EBADF;
-	if (!len)
-		return 0;
+	if (!wi && (VOS_WORD_KIND(wo) == VOS_FD_EPOLL || !open_but(out, O_RDONLY | O_APPEND) ||
+		    (off_out && !seekable(out, wo))))
+		return -EINVAL;
 	if ((size_t)len > STEP)
 		len = STEP;
 	return wi ? splice_to_pipe(&i, &o, (size_t)len, flags)
@@ -348,7 +385,7 @@ long vos_sys_splice(long in, long off_in, long out, long off_out, long len, long
 long vos_sys_tee(long in, long out, long len, long flags, long a4, long a5)
 {
 	(void)a4, (void)a5;
-	if (unlikely(vos_fd(in) || vos_fd(out)))
-		return -EINVAL; /* both ends must be pipes */
+	if (unlikely(vos_fd(in) || vos_fd(out))) /* both ends must be pipes */
+		return len || flags & ~(long)SPLICE_ALL ? unless_bad(in, out, -EINVAL) : 0;
 	return vos_local(SYS_tee, in, out, len, flags, 0, 0);
 }

@@ -302,6 +302,8 @@ static long do_wait(long nr, const long a[6], int64_t ns, const struct vos_mask 
 	w.e = vos_epoll_get(word);
 	if (!w.e)
 		return -EBADF;
+	if (mask && mask->size != sizeof(uint64_t))
+		return -EINVAL;
 	if (w.max <= 0 || w.max > INT_MAX / (int)sizeof(struct epoll_event))
 		return -EINVAL;
 	if (!ns)

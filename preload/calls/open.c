@@ -127,7 +127,7 @@ static long open_flags(long dirfd, long path, long flags, long mode)
 	struct open_how how = { .flags = (uint64_t)flags &
 					 (flags & O_PATH ? PATH_KNOWN : OPEN_KNOWN) };
 
-	if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
+	if (how.flags & O_CREAT || (how.flags & O_TMPFILE) == O_TMPFILE)
 		how.mode = (uint64_t)mode & 07777;
 	return do_open(dirfd, (const char *)path, &how, false);
 }

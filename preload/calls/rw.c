@@ -12,8 +12,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define RW_MAX 0x7ffff000ul /* what the kernel moves in one call at most */
-
 /* One request of at most VOS_IO_MAX bytes. *@asked: how many it was for. */
 static long piece(uint64_t word, struct cursor *v, size_t len, int64_t off, int64_t flags, bool out,
 		  struct vos_waits how, size_t *asked)
@@ -66,7 +64,7 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 	long r = 0;
 
 	if (VOS_WORD_KIND(word) == VOS_FD_EPOLL)
-		return -EINVAL;
+		return off >= 0 ? -ESPIPE : -EINVAL;
 	if (!vos_current(word) || VOS_WORD_KIND(word) == VOS_FD_OURS)
 		return vos_dead(word, true);
 	if (VOS_WORD_KIND(word) == VOS_FD_SOCKET)
@@ -76,8 +74,8 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 			return -EINVAL;
 		total += iov[i].iov_len;
 	}
-	if (total > RW_MAX)
-		total = RW_MAX;
+	if (total > VOS_RW_MAX)
+		total = VOS_RW_MAX;
 	do {
 		size_t asked = 0;
 

@@ -6,6 +6,8 @@
 
 #include <sys/uio.h>
 
+#define VOS_RW_MAX 0x7ffff000ul /* what the kernel moves in one call at most */
+
 /*
  * Move data between the program and a remote descriptor. @off: -1 for its own position; @flags:
  * RWF_. Bytes moved or -errno; raises SIGPIPE as the kernel would.

@@ -94,6 +94,8 @@ static long posix_lock(struct call *c, struct flock *fl, int cmd)
 	struct lock_file *f;
 	long r = cmd == F_GETLK ? 0 : allowed(fd, fl->l_type);
 
+	if (cmd == F_GETLK && fl->l_type == F_UNLCK)
+		return -EINVAL;
 	if (!r)
 		r = absolute(fl, fd);
 	if (r)

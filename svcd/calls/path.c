@@ -175,6 +175,9 @@ static long kernel_call(struct call *c, const int at[2], struct where w[2], int 
 	}
 	if (c->op == VOS_OP_readlinkat && named && !*w[0].name) /* a slash: a directory */
 		return -EINVAL;
+	if (c->op == VOS_OP_utimensat && !named && !(a[3] & AT_EMPTY_PATH) && c->ofd[0] &&
+	    c->ofd[0]->kind == OFD_PATH) /* futimens() is not for those */
+		return -EBADF;
 	if (c->op == VOS_OP_linkat) /* is for those who have opened it */
 		a[4] &= ~(long)AT_EMPTY_PATH;
 	/* An object itself, where the kernel's call knows only paths: by way of /proc. */
@@ -285,7 +288,7 @@ static long open_walked(struct call *c, uint64_t flags, uint64_t resolve, uint32
 
 static long add_opened(struct call *c, int fd, uint64_t flags, uint32_t root)
 {
-	struct ofd *o = ofd_new(fd, flags & O_PATH ? OFD_FILE : OFD_UNKNOWN, flags & O_NONBLOCK);
+	struct ofd *o = ofd_new(fd, flags & O_PATH ? OFD_PATH : OFD_UNKNOWN, flags & O_NONBLOCK);
 
 	if (o) {
 		o->desc->flags = (int)flags & (O_DIRECT | O_APPEND);
