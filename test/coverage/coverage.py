@@ -6,7 +6,8 @@ usage: coverage.py LIBVIRTUOS CALLS_DEF LOCAL_LIST [LIBC]
 
 Every function that libc exports and whose own code makes a system call of the call table must be
 exported by the library too, or stand in the list of deliberately local ones with a reason. So must
-every exported name that differs from a wrapped one only by its decoration (64, __, _chk).
+every exported name that differs from a wrapped one only by its decoration (64, __, _chk), and every
+system call that libc makes anywhere and that the table does not have: lines that begin with "=".
 Exit status 0, or 1 with the names that are missing or listed in vain.
 """
 import re
@@ -59,6 +60,21 @@ def table(path):
 	return set(re.findall(r"^VOS_(?:FD|AT|SYS)\((\w+)\)", text, re.M))
 
 
+def listed_names(path):
+	"""The functions and the system calls that stay local, with the line that says why."""
+	functions, syscalls = {}, {}
+	for i, line in enumerate(open(path), 1):
+		line = line.split("#")[0].rstrip()
+		if not line:
+			continue
+		names, _, reason = line.partition("\t")
+		if not reason.strip():
+			sys.exit(f"{path}:{i}: {names} has no reason")
+		for name in names.lstrip("=").split():
+			(syscalls if line[0] == "=" else functions)[name] = i
+	return functions, syscalls
+
+
 def plain(name):
 	name = re.sub(r"^_+", "", name)
 	return re.sub(r"(64v2|64|_chk|_2)$", lambda m: "v2" if m[1] == "64v2" else "", name)
@@ -68,19 +84,17 @@ def main():
 	lib, calls, local = sys.argv[1:4]
 	libc = sys.argv[4] if len(sys.argv) > 4 else "/lib/x86_64-linux-gnu/libc.so.6"
 	wrapped, theirs, nrs, calls = exports(lib), exports(libc), numbers(), table(calls)
-	sites = [(a, nrs[n]) for a, n in syscall_sites(libc) if nrs.get(n) in calls]
+	made = [(a, nrs[n]) for a, n in syscall_sites(libc) if n in nrs]
+	sites = [(a, n) for a, n in made if n in calls]
 	io = {name for name, (addr, size, _) in theirs.items()
 	      if any(addr <= a < addr + size for a, _ in sites)}
 	io |= {n for n in theirs if plain(n) in {plain(w) for w in wrapped} and n not in wrapped}
-	listed = {}
-	for i, line in enumerate(open(local), 1):
-		line = line.split("#")[0].rstrip()
-		if not line:
-			continue
-		name, _, reason = line.partition("\t")
-		if not reason.strip():
-			sys.exit(f"{local}:{i}: {name} has no reason")
-		listed[name] = reason.strip()
+	listed, left = listed_names(local)
+	unknown = sorted({n for _, n in made} - calls - set(left))
+	for n in unknown:
+		print(f"missing: system call {n} is neither in the table nor in {local}")
+	for n in sorted(set(left) & calls):
+		print(f"{local}:{left[n]}: system call {n} is listed as local, but in the table")
 	missing = sorted(n for n in io if n not in wrapped and n not in listed)
 	for n in missing:
 		print(f"missing: {n} ({theirs[n][2]}) does I/O, is not wrapped and not in {local}")
@@ -88,8 +102,9 @@ def main():
 	for n in both:
 		print(f"listed as local but wrapped: {n}")
 	print(f"{len(io)} functions of libc do I/O directly: {len(io & set(wrapped))} wrapped, "
-	      f"{len(io - set(wrapped)) - len(missing)} local with a reason, {len(missing)} missing")
-	return 1 if missing or both or len(io) < 100 else 0
+	      f"{len(io - set(wrapped)) - len(missing)} local with a reason, {len(missing)} missing; "
+	      f"{len({n for _, n in made} - calls)} system calls are not in the table")
+	return 1 if missing or both or unknown or set(left) & calls or len(io) < 100 else 0
 
 
 if __name__ == "__main__":
