@@ -189,6 +189,11 @@ static int file_setting(struct vos_parse *p, const char *path, const char *value
 
 	if (vos_value_path(p, "prefix", path, new.path))
 		return p->ret;
+	if (strpbrk(path, "*?"))
+		return vos_fail(p, p->line,
+				"prefix '%s' has a wildcard, which means nothing there: name a "
+				"directory, all below it is meant",
+				path);
 	if (len >= sizeof(name))
 		return vos_fail(p, p->line, "bad value '%s' of 'file': DOMAIN:/ROOT, local or deny",
 				value);

@@ -154,7 +154,7 @@ static void policies(const struct vos_config *cfg, const char *file)
 	    reason(file, cfg->libc_patch_line, "environment, VIRTUOS_LIBC_PATCH", why));
 }
 
-static int explain(const char *config, char **argv)
+static int explain(const char *config, bool inside, char **argv)
 {
 	char file[PATH_MAX];
 	const char *base;
@@ -165,12 +165,10 @@ static int explain(const char *config, char **argv)
 	ret = target_find(&t, argv[0]);
 	if (!ret)
 		ret = target_examine(&t);
-	if (ret) {
-		say("%s: %s", argv[0], strerror(-ret));
-		return ret == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
-	}
+	if (ret)
+		return say_target(&t, argv[0], ret);
 	base = strrchr(t.path, '/');
-	if (conf_find(config, file) ||
+	if ((inside ? conf_inside(file) : conf_find(config, file)) ||
 	    conf_load(&cfg, file, base ? base + 1 : t.path, t.image, true))
 		return EXIT_OWN;
 	printf("program   %s%s%s\n", t.image, t.script ? ", runs the script " : "",
@@ -189,6 +187,8 @@ static int explain(const char *config, char **argv)
 	return 0;
 }
 
+static const char usage[] = "Usage: virtuos explain [--config FILE] [--] COMMAND [ARG...]\n";
+
 int cmd_explain(int argc, char **argv)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
@@ -199,6 +199,7 @@ int cmd_explain(int argc, char **argv)
 	bool inside = false;
 	int opt;
 
+	argv[0] = "virtuos explain"; /* for getopt's messages */
 	while ((opt = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
@@ -208,9 +209,10 @@ int cmd_explain(int argc, char **argv)
 			inside = true;
 			break;
 		case 'h':
-			puts("Usage: virtuos explain [--config FILE] [--] COMMAND [ARG...]");
+			fputs(usage, stdout);
 			return 0;
 		default:
+			fputs(usage, stderr);
 			return EXIT_USAGE;
 		}
 	}
@@ -218,7 +220,7 @@ int cmd_explain(int argc, char **argv)
 		say("explain: no command given");
 		return EXIT_USAGE;
 	}
-	if (!inside && go_inside(config, argv))
+	if (!inside && go_inside(config, "explain", argv))
 		return EXIT_OWN;
-	return explain(config, argv + optind);
+	return explain(config, inside, argv + optind);
 }

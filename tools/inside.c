@@ -87,7 +87,7 @@ static int sanitizer_of(const char *self, char *sanitizer, size_t size)
 	return ret;
 }
 
-int go_inside(const char *option, char **argv)
+int go_inside(const char *option, char *name, char **argv)
 {
 	char file[PATH_MAX], library[PATH_MAX], self[PATH_MAX], sanitizer[64];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -107,7 +107,7 @@ int go_inside(const char *option, char **argv)
 	    set_preload(sanitizer, library) || setenv("VIRTUOS_CONFIG", file, 1))
 		return -1;
 	again[0] = self;
-	again[1] = argv[0];
+	again[1] = name;
 	again[2] = "--inside";
 	memcpy(again + 3, argv + 1, (n - 1) * sizeof(*again));
 	execv(self, again);

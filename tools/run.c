@@ -13,10 +13,8 @@ static int judge(struct target *t, const char *command, bool require)
 
 	if (!ret)
 		ret = target_examine(t);
-	if (ret) {
-		say("%s: %s", command, strerror(-ret));
-		return ret == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
-	}
+	if (ret)
+		return say_target(t, command, ret);
 	if (t->preloadable)
 		return 0;
 	if (require) {
@@ -27,7 +25,7 @@ static int judge(struct target *t, const char *command, bool require)
 	return 0;
 }
 
-static int run(const char *config, bool require, char **argv)
+static int run(const char *config, bool inside, bool require, char **argv)
 {
 	char file[PATH_MAX], library[PATH_MAX];
 	const char *base;
@@ -39,7 +37,7 @@ static int run(const char *config, bool require, char **argv)
 	if (ret)
 		return ret;
 	base = strrchr(t.path, '/');
-	if (conf_find(config, file) ||
+	if ((inside ? conf_inside(file) : conf_find(config, file)) ||
 	    conf_load(&cfg, file, base ? base + 1 : t.path, t.image, true) || find_library(library))
 		return EXIT_OWN;
 	if (set_preload(t.sanitizer, library) || setenv("VIRTUOS_CONFIG", file, 1) ||
@@ -49,6 +47,9 @@ static int run(const char *config, bool require, char **argv)
 	say("%s: %s", argv[0], strerror(errno));
 	return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
 }
+
+static const char usage[] =
+	"Usage: virtuos run [--config FILE] [--require] [--] COMMAND [ARG...]\n";
 
 int cmd_run(int argc, char **argv)
 {
@@ -61,6 +62,7 @@ int cmd_run(int argc, char **argv)
 	bool require = false, inside = false;
 	int opt;
 
+	argv[0] = "virtuos run"; /* for getopt's messages */
 	while ((opt = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
@@ -73,9 +75,10 @@ int cmd_run(int argc, char **argv)
 			require = true;
 			break;
 		case 'h':
-			puts("Usage: virtuos run [--config FILE] [--require] [--] COMMAND [ARG...]");
+			fputs(usage, stdout);
 			return 0;
 		default:
+			fputs(usage, stderr);
 			return EXIT_OWN;
 		}
 	}
@@ -83,7 +86,7 @@ int cmd_run(int argc, char **argv)
 		say("run: no command given");
 		return EXIT_OWN;
 	}
-	if (!inside && go_inside(config, argv))
+	if (!inside && go_inside(config, "run", argv))
 		return EXIT_OWN;
-	return run(config, require, argv + optind);
+	return run(config, inside, require, argv + optind);
 }

@@ -146,6 +146,15 @@ static int examine_file(struct target *t)
 	return 0;
 }
 
+int say_target(const struct target *t, const char *command, int error)
+{
+	if (t->script)
+		say("%s: its interpreter %s: %s", command, t->image, strerror(-error));
+	else
+		say("%s: %s", command, strerror(-error));
+	return error == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
+}
+
 int target_examine(struct target *t)
 {
 	CLEANUP(free) char *real = NULL;

@@ -50,6 +50,8 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * default, made absolute in @file. Returns 0, or -1 after having said why.
  */
 int conf_find(const char *option, char file[PATH_MAX]);
+/* The same after go_inside(), which has found it: it may lie below one of its own prefixes. */
+int conf_inside(char file[PATH_MAX]);
 
 /*
  * Load @file for a program, and the environment's overrides if @env. Returns 0, or -1 after having
@@ -93,6 +95,8 @@ int target_find(struct target *t, const char *command);
 
 /* Fill the rest of @t, following scripts to their interpreters. Returns 0 or -errno. */
 int target_examine(struct target *t);
+/* Say that one of the two has failed with @error, and of what. Returns the exit code. */
+int say_target(const struct target *t, const char *command, int error);
 
 /* --- inside.c --- */
 
@@ -108,10 +112,11 @@ int set_preload(const char *sanitizer, const char *library);
 
 /*
  * Start this command again with the library, if the configuration @option (as for conf_find()) has
- * prefixes: then it does not return. @argv: the subcommand and what follows. 0: it is not needed; -1
+ * prefixes: then it does not return. @name: the subcommand, @argv[1]: what
+ * follows. 0: it is not needed; -1
  * after having said why.
  */
-int go_inside(const char *option, char **argv);
+int go_inside(const char *option, char *name, char **argv);
 
 /* elf.c: judge the image alone. */
 void target_examine_elf(struct target *t, const unsigned char *data, size_t size);

@@ -122,7 +122,9 @@ expect 1 "$at Connection refused \(is its svcd running\?\)" "$v" check good.conf
 
 # --- run: environment and exit codes ---
 expect 125 'no command' "$v" run --config good.conf
-expect 125 'unrecognized' "$v" run --what true
+expect 125 "^virtuos run: unrecognized option '--confg'" "$v" run --confg good.conf true
+expect 125 '^Usage: virtuos run ' "$v" run --confg good.conf true
+expect 2 "^virtuos explain: unrecognized option '--what'" "$v" explain --what true
 expect 125 'nofile: No such file' "$v" run --config nofile true
 expect 125 "^$work/bad.conf:3: unknown domain" "$v" run --config bad.conf true
 expect 127 'nosuchprogram: No such file' "$v" run --config good.conf nosuchprogram
@@ -216,7 +218,10 @@ expect 126 "refused: .*statically" "$v" run --config good.conf --require ./by-st
 expect 3 '^$' "$v" run --config good.conf --require ./hello.py
 expect 0 "^program +$work/bin/hello, runs the script ./hello.py" \
 	"$v" explain --config good.conf ./hello.py
-expect 127 'No such file' "$v" run --config good.conf ./dangling
+expect 127 "^virtuos: ./dangling: its interpreter .*: No such file" \
+	"$v" run --config good.conf ./dangling
+expect 127 "^virtuos: ./dangling: its interpreter .*: No such file" \
+	"$v" explain --config good.conf ./dangling
 expect 5 '^$' "$v" run --config good.conf --require ./plain
 expect 126 'Too many levels' "$v" run --config good.conf ./loop
 
@@ -305,6 +310,14 @@ if [ "$(id -u)" = 0 ] && [ -r "$build/preload/libvirtuos.so" ] && [ -x "$build/s
 	expect 0 "^$there/leaves +local " "$v" explain --config remote.conf true "$there/leaves"
 	expect 0 "^$work/gone/x +none:/x " "$v" explain --config remote.conf true "$work/gone/x"
 	expect 0 "^config +$work/remote.conf$" "$v" explain --config remote.conf "$there/bin/remote"
+	# The configuration itself lies below a prefix: it is read here all the same.
+	mkdir hides
+	sed "s|^file $work/gone .*|file $work/hides = storage:/|" remote.conf >hides/conf
+	expect 3 '^$' "$v" run --config hides/conf --require "$there/bin/remote"
+	expect 0 "^config +$work/hides/conf$" "$v" explain --config hides/conf "$there/bin/remote"
+	expect 0 "^$there/x +storage:/x +\[default\], line [0-9]+" \
+		"$v" explain --config hides/conf true "$there/x"
+	expect 3 '^$' env VIRTUOS_CONFIG=hides/conf "$v" run "$there/bin/remote"
 	kill "$listener"
 	wait "$listener" 2>/dev/null || true
 	listener=
