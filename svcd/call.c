@@ -373,7 +373,12 @@ static bool gets_stuck(const struct call *c)
 	switch (c->op) {
 	case VOS_OP_read:
 	case VOS_OP_write:
-		return ofd_kind(c->ofd[0]) == OFD_FILE;
+		return ofd_kind(c->ofd[0]) == OFD_FILE || c->ofd[0]->desc->netlink;
+	case VOS_OP_send:
+	case VOS_OP_recv:
+	case VOS_OP_sendmsg:
+	case VOS_OP_recvmsg:
+		return c->ofd[0]->desc->netlink;
 	case VOS_OP_openat:
 	case VOS_OP_copy:
 	case VOS_OP_sendfile:
@@ -582,6 +587,8 @@ static void release(struct call *c)
 
 		watch_release(c->own_watch);
 		close(fd);
+		user_release(c->client->user, USER_WATCHES, c->set_members);
+		user_release(c->client->user, USER_FDS, 1);
 	}
 	if (c->ident)
 		ident_put(c->ident);

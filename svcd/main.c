@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,6 +63,7 @@ static const char usage[] =
 	"  --max-clients N     attached processes (1 to 2000, default 1024)\n"
 	"  --max-user-clients N  those of one user other than root (1 to 2000, default 3/4 of them)\n"
 	"  --max-handles N     descriptors of one client (1 to 16777216, default 1048576)\n"
+	"  --max-user-watches N  members of one user's epoll sets (default 3/4 of what there can be)\n"
 	"  --spin US           polling without work before sleeping (0 to 1000000, default 50)\n"
 	"  --log WHERE         stderr (default) or syslog\n"
 	"  --no-filter         allow svcd all system calls, to see whether its filter is in the way\n"
@@ -103,6 +105,7 @@ enum {
 	O_CLIENTS,
 	O_USER_CLIENTS,
 	O_HANDLES,
+	O_USER_WATCHES,
 	O_SPIN,
 	O_LOG,
 	O_FILTER,
@@ -123,6 +126,7 @@ static const struct option longopts[] = {
 	{ "max-clients", 1, NULL, O_CLIENTS },
 	{ "max-user-clients", 1, NULL, O_USER_CLIENTS },
 	{ "max-handles", 1, NULL, O_HANDLES },
+	{ "max-user-watches", 1, NULL, O_USER_WATCHES },
 	{ "spin", 1, NULL, O_SPIN },
 	{ "log", 1, NULL, O_LOG },
 	{ "no-filter", 0, NULL, O_FILTER },
@@ -187,6 +191,9 @@ static void set_option(int o, const char *arg)
 		break;
 	case O_HANDLES:
 		opt.max_handles = number("max-handles", arg, 1, 1 << VOS_HANDLE_IDX_BITS);
+		break;
+	case O_USER_WATCHES:
+		opt.user_watches = number("max-user-watches", arg, 1, INT_MAX);
 		break;
 	case O_SPIN:
 		opt.spin_us = number("spin", arg, 0, 1000000);
@@ -256,6 +263,20 @@ static void enter_root(void)
 	if (chroot(".") || chdir("/"))
 		die("--root %s: %s%s", opt.root, strerror(errno),
 		    errno == EPERM ? " (it needs root, or CAP_SYS_CHROOT)" : "");
+}
+
+/* The kernel counts what we watch for all of our users as ours. Before --root hides it. */
+static void limit_watches(void)
+{
+	FILE *f = opt.user_watches ? NULL : fopen("/proc/sys/fs/epoll/max_user_watches", "re");
+	long max = INT_MAX;
+
+	if (f && fscanf(f, "%ld", &max) != 1)
+		max = INT_MAX;
+	if (f)
+		fclose(f);
+	if (!opt.user_watches)
+		opt.user_watches = (int)(max < INT_MAX ? max : INT_MAX) / 4 * 3;
 }
 
 static void raise_limit(void)
@@ -451,6 +472,7 @@ int main(int argc, char **argv)
 		die("cannot start: %s", strerror(errno));
 	listen_all();
 	tzset();
+	limit_watches();
 	enter_root();
 	raise_limit();
 	if (guard_init())

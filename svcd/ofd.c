@@ -63,6 +63,8 @@ struct ofd *ofd_new(int fd, enum ofd_kind kind, bool nonblock)
 	d->refs = 1;
 	d->nonblock = nonblock;
 	list_init(&d->tokens);
+	list_init(&d->sets);
+	list_init(&d->members);
 	return o;
 }
 
@@ -101,6 +103,7 @@ static void destroy(struct ofd *o)
 	}
 	close(o->fd);
 	if (atomic_fetch_sub_explicit(&o->desc->refs, 1, memory_order_acq_rel) == 1) {
+		set_forget(o->desc);
 		locks_forget(o->desc);
 		free(o->desc);
 	}
@@ -233,6 +236,19 @@ struct ofd *handle_ofd(struct client *cl, uint64_t handle, uint32_t *root)
 		return NULL;
 	if (root)
 		*root = h->root;
+	return o;
+}
+
+struct ofd *handle_get(struct client *cl, uint64_t handle)
+{
+	struct ofd *o = NULL;
+
+	pthread_mutex_lock(&cl->table->lock);
+	if (find(cl, handle, &o))
+		ofd_get(o);
+	else
+		o = NULL;
+	pthread_mutex_unlock(&cl->table->lock);
 	return o;
 }
 

@@ -47,6 +47,7 @@ struct options {
 	int max_clients;
 	int max_user_clients; /* of one user; root's are not counted */
 	int max_handles;      /* of one client */
+	int user_watches;     /* members of one user's epoll sets at most */
 	int user_fds; /* descriptors of one user at most: most of what the system lets us have */
 	int cpu;      /* first engine's CPU, the next ones follow; -1: not pinned */
 	int spin_us;  /* how long an engine polls without work before it sleeps */
@@ -120,6 +121,7 @@ enum user_count {
 	USER_FDS,     /* descriptors of ours; opt.user_fds */
 	USER_TOKENS,  /* under way in messages; opt.max_handles */
 	USER_CLIENTS, /* opt.max_user_clients */
+	USER_WATCHES, /* members of epoll sets; opt.user_watches */
 	USER_LOCKS,   /* record locks; locks.c */
 	USER_COUNTS
 };
@@ -210,10 +212,14 @@ struct description {
 	_Atomic bool nonblock; /* the program's O_NONBLOCK; sockets and pipes here always have it */
 	_Atomic int flags;     /* O_DIRECT and O_APPEND, of a file; see aio.c */
 	_Atomic bool lingers;  /* SO_LINGER: its last close() may wait */
-	_Atomic int64_t timeout[2];   /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
-	_Atomic int lowat;	      /* SO_RCVLOWAT of a stream, if it has been set */
-	_Atomic bool sent;	      /* there has been a token for it; token.c */
-	struct list tokens;	      /* under the lock of tokens */
+	_Atomic int64_t timeout[2]; /* ns of SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+	_Atomic int lowat;	    /* SO_RCVLOWAT of a stream, if it has been set */
+	_Atomic bool sent;	    /* there has been a token for it; token.c */
+	_Atomic bool netlink;	    /* which may have to wait for others; see calls/rw.c */
+	_Atomic bool nested;	    /* an epoll set that others are, or were, in */
+	bool in_sets;		    /* the lists of sets.c are not, or were not, empty */
+	struct list sets, members; /* that it is in, and that are in it; under the lock of sets.c */
+	struct list tokens;	   /* under the lock of tokens */
 	_Atomic(struct held *) locks; /* record locks of its own; set under the lock of locks.c */
 };
 
@@ -246,8 +252,20 @@ int64_t handle_add(struct client *, struct ofd *o, uint32_t root);
 bool handle_room(struct client *);
 /* The driver's look-up: borrowed, valid while the driver runs this call. */
 struct ofd *handle_ofd(struct client *, uint64_t handle, uint32_t *root);
+/* Any thread: with a reference. NULL: it is not open. */
+struct ofd *handle_get(struct client *, uint64_t handle);
 /* Take it out: the description with its reference, or NULL. */
 struct ofd *handle_remove(struct client *, uint64_t handle);
+
+/* --- members of epoll sets (sets.c) */
+struct set_member;
+void set_begin(struct ofd *);
+/* About to be added, 0 or -errno; it has been, or not; it has been taken out again. */
+long set_member_new(struct ofd *set, struct ofd *, struct set_member **);
+void set_member_added(struct set_member *, bool added);
+void set_member_gone(struct ofd *set, struct ofd *);
+/* The description ends: what it is in, and what is in it. */
+void set_forget(struct description *);
 
 #define HANDLE_CHUNK  1024u
 #define HANDLE_CHUNKS ((1u << VOS_HANDLE_IDX_BITS) / HANDLE_CHUNK)
@@ -403,6 +421,7 @@ struct call {
 	struct list parked; /* in watch->parked */
 	struct list of_client;
 	struct watch *own_watch; /* an epoll set that lives for this call */
+	int set_members;	 /* of it, on the account of the client's user */
 	uint64_t deadline;	 /* ns of CLOCK_MONOTONIC, 0: none */
 	struct list timer;
 	uint64_t done; /* bytes transferred before it parked */
@@ -449,6 +468,7 @@ bool svcd_is_stream(struct ofd *);
 bool svcd_no_more(struct ofd *);
 bool svcd_below_mark(struct call *, size_t len, bool dontwait);
 int svcd_send_flags(const struct call *, int flags);
+void svcd_may_wait(struct call *);
 bool svcd_connects(struct call *, long r, bool dontwait);
 long svcd_connected(struct call *, const void *name, size_t namelen);
 /* A private copy of a string argument (P or S): 0 or -ENAMETOOLONG. */
@@ -604,7 +624,7 @@ long walk_redirect(struct call *c, int which, uint32_t root, const char *path);
 struct ticket;
 /* @keep: handles that go into it, all if NULL. By the driver. 0 or -errno. */
 /* @own: for the client's own process, which will exec: its locks go with it. */
-long ticket_make(struct client *, const uint64_t *keep, size_t n, bool own, uint64_t id[2]);
+long ticket_make(struct call *, const uint64_t *keep, size_t n, bool own, uint64_t id[2]);
 int ticket_take(const uint64_t id[2], struct client *into);
 int ticket_start_reaper(void); /* 0 or -errno */
 /* It lasts as long as that process; 0: no longer; or VOS_TICKET_ANYBODY, for a while. -ESRCH: cannot

@@ -43,6 +43,13 @@ struct item {
 	struct ofd *ofd;
 };
 
+/* Where its paths start. */
+struct places {
+	int cwd;
+	uint32_t cwd_root, nroots;
+	struct root root[SVCD_ROOTS_MAX];
+};
+
 struct ticket {
 	struct list list;
 	uint64_t id[2];
@@ -52,9 +59,7 @@ struct ticket {
 	pid_t pid;		    /* whom it is bound to, or 0 */
 	pid_t of;		    /* who has made it, as it knows itself */
 	int pidfd;
-	int cwd;
-	uint32_t cwd_root, nroots;
-	struct root root[SVCD_ROOTS_MAX];
+	struct places places;
 	struct lock_owner *locks; /* of the process itself, for its next image */
 	struct user *user;	  /* whose descriptors it counts among ... */
 	int cost;		  /* ... and as how many, or 0: not yet */
@@ -73,14 +78,19 @@ int random_id(uint64_t id[2])
 	return getrandom(id, 16, 0) == 16 ? 0 : -EIO;
 }
 
+static void close_places(struct places *p)
+{
+	for (uint32_t i = 0; i < p->nroots; i++)
+		close(p->root[i].fd);
+	if (p->cwd >= 0)
+		close(p->cwd);
+}
+
 static void ticket_free(struct ticket *t)
 {
 	for (uint32_t i = 0; i < t->n; i++)
 		ofd_put(t->item[i].ofd);
-	for (uint32_t i = 0; i < t->nroots; i++)
-		close(t->root[i].fd);
-	if (t->cwd >= 0)
-		close(t->cwd);
+	close_places(&t->places);
 	if (t->pidfd >= 0)
 		close(t->pidfd);
 	if (t->cost)
@@ -169,49 +179,68 @@ static struct ticket *copy_handles(struct handle_table *h, const uint64_t *keep,
 	return t;
 }
 
-static long copy_roots(struct ticket *t, const struct client *cl)
+static long copy_places(struct places *p, const struct client *cl)
 {
-	t->cwd = dup_fd(cl->cwd);
-	t->cwd_root = cl->cwd_root;
-	if (t->cwd < 0 && cl->cwd >= 0)
+	p->nroots = 0;
+	p->cwd = dup_fd(cl->cwd);
+	p->cwd_root = cl->cwd_root;
+	if (p->cwd < 0 && cl->cwd >= 0)
 		return -EMFILE;
 	for (uint32_t i = 0; i < cl->nroots; i++) {
-		t->root[i] = cl->root[i];
-		t->root[i].fd = dup_fd(cl->root[i].fd);
-		if (t->root[i].fd < 0)
+		p->root[i] = cl->root[i];
+		p->root[i].fd = dup_fd(cl->root[i].fd);
+		if (p->root[i].fd < 0)
 			return -EMFILE;
-		t->nroots++;
+		p->nroots++;
 	}
 	return 0;
 }
 
-long ticket_make(struct client *cl, const uint64_t *keep, size_t n, bool own, uint64_t id[2])
+/* The handles, which may be many: the driver may lose its engine over them. */
+static struct ticket *copy_table(struct client *cl, const uint64_t *keep, size_t n, bool own)
 {
 	struct lock_owner *closing = own && locks_exec_begin(cl->locks) ? cl->locks : NULL;
 	uint64_t *sorted = keep ? copy_list(keep, n) : NULL;
 	struct ticket *t = NULL;
-	int cost;
-	long r;
 
 	if (!keep || sorted)
 		t = copy_handles(cl->table, sorted, n, closing);
 	free(sorted);
 	if (!t)
-		return -ENOMEM;
+		return NULL;
 	if (own)
 		t->locks = locks_get(cl->locks);
-	t->pidfd = t->cwd = -1;
+	t->pidfd = -1;
 	t->of = cl->pid;
+	return t;
+}
+
+long ticket_make(struct call *c, const uint64_t *keep, size_t n, bool own, uint64_t id[2])
+{
+	struct client *cl = c->client;
+	struct places places;
+	struct ticket *t = NULL;
+	int cost;
+	long r = copy_places(&places, cl); /* the driver's to see: before it may lose its engine */
+
+	if (!r) {
+		call_may_block(c);
+		t = copy_table(cl, keep, n, own);
+		r = t ? 0 : -ENOMEM;
+	}
+	if (r) {
+		close_places(&places);
+		return r;
+	}
+	t->places = places;
 	/* Those that it has itself, and what its list takes. */
-	cost = 2 + (int)cl->nroots + (int)(t->n / ITEMS_COST);
+	cost = 2 + (int)places.nroots + (int)(t->n / ITEMS_COST);
 	t->user = user_ref(ident_user());
 	r = user_charge(t->user, USER_FDS, cost, opt.user_fds);
 	if (!r) {
 		t->cost = cost;
-		r = copy_roots(t, cl);
-	}
-	if (!r)
 		r = random_id(t->id);
+	}
 	if (r) {
 		ticket_free(t);
 		return r;
@@ -292,16 +321,16 @@ int ticket_take(const uint64_t id[2], struct client *cl)
 	r = 0;
 	for (uint32_t i = 0; i < t->n && !r; i++)
 		r = restore_slot(cl->table, &t->item[i]);
-	for (uint32_t i = 0; i < t->nroots && !r; i++) {
-		cl->root[i] = t->root[i];
-		cl->root[i].fd = dup_fd(t->root[i].fd);
+	for (uint32_t i = 0; i < t->places.nroots && !r; i++) {
+		cl->root[i] = t->places.root[i];
+		cl->root[i].fd = dup_fd(t->places.root[i].fd);
 		if (cl->root[i].fd < 0)
 			r = -EMFILE;
 		else
 			cl->nroots++;
 	}
-	cl->cwd = dup_fd(t->cwd);
-	cl->cwd_root = t->cwd_root;
+	cl->cwd = dup_fd(t->places.cwd);
+	cl->cwd_root = t->places.cwd_root;
 	if (t->locks && (t->pid ? t->pid : t->of) == cl->pid)
 		cl->locks = locks_get(t->locks);
 	/* Otherwise it is a relative of the process that it is bound to: that one may still come. */

@@ -13,7 +13,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define POLL_STACK 64
+#define POLL_FEW   256	/* members that the driver looks at itself */
+#define EVENTS_MAX 1024 /* that it takes at once */
 
 static uint32_t epoll_bits(short events)
 {
@@ -22,26 +23,50 @@ static uint32_t epoll_bits(short events)
 		EPOLLWRNORM | EPOLLWRBAND);
 }
 
+/* What is asked for of a descriptor that is there more than once: all of it. */
+static uint32_t all_bits(const struct pollfd *p, size_t n, int fd)
+{
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (p[i].fd == fd)
+			bits |= epoll_bits(p[i].events);
+	return bits;
+}
+
+/* Its members count among the user's as long as the set is there. */
 static long park_poll(struct call *c, const struct pollfd *p, size_t n)
 {
-	int set = epoll_create1(EPOLL_CLOEXEC);
+	struct user *u = c->client->user;
+	int set;
 
+	if (user_charge(u, USER_WATCHES, (int)n, opt.user_watches))
+		return -ENOMEM;
+	if (user_charge(u, USER_FDS, 1, opt.user_fds))
+		goto out_watches;
+	set = epoll_create1(EPOLL_CLOEXEC);
 	if (set < 0)
-		return -errno;
+		goto out_fds;
 	for (size_t i = 0; i < n; i++) {
-		struct epoll_event ev = { .events = epoll_bits(p[i].events),
-					  .data.u32 = (uint32_t)i };
+		struct epoll_event ev = { .events = epoll_bits(p[i].events) };
 		int fd = p[i].fd;
 
 		if (fd < 0)
 			continue;
 		if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &ev) && errno == EEXIST) {
-			/* The same descriptor twice: any event will do, poll() sorts it out. */
-			ev.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP;
+			ev.events = all_bits(p, n, fd);
 			epoll_ctl(set, EPOLL_CTL_MOD, fd, &ev);
 		}
 	}
-	return call_park_set(c, set);
+	if (call_park_set(c, set) == CALL_PARK) {
+		c->set_members = (int)n;
+		return CALL_PARK;
+	}
+out_fds:
+	user_release(u, USER_FDS, 1);
+out_watches:
+	user_release(u, USER_WATCHES, (int)n);
+	return -ENOMEM;
 }
 
 static long poll_answer(struct call *c, const struct pollfd *p, size_t n, long ready)
@@ -55,40 +80,101 @@ static long poll_answer(struct call *c, const struct pollfd *p, size_t n, long r
 	return ready;
 }
 
+static long poll_or_park(struct call *c, struct pollfd *p, size_t n)
+{
+	int64_t timeout = (int64_t)c->raw[3];
+	long r = poll(p, n, 0);
+
+	if (r < 0)
+		return -errno;
+	if (r > 0 || timeout == 0 || c->timed_out)
+		return poll_answer(c, p, n, r);
+	if (c->own_watch) { /* parked before: its set is still right */
+		c->watch = c->own_watch;
+		return CALL_PARK;
+	}
+	call_deadline(c, timeout);
+	return park_poll(c, p, n);
+}
+
+/* What the @i-th member stands for, read once. */
+static uint64_t member(const struct call *c, size_t i, struct pollfd *p)
+{
+	const volatile struct vos_pollfd *in = (const volatile void *)c->a[0];
+
+	p->events = in[i].events;
+	p->revents = 0;
+	return in[i].handle;
+}
+
+/* A descriptor that is not open: poll() says POLLNVAL of a number out of range. */
+static int fd_of(const struct ofd *o)
+{
+	return o ? o->fd : 0x7fffffff;
+}
+
+static long poll_few(struct call *c, size_t n)
+{
+	struct pollfd p[POLL_FEW];
+	bool nested = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ofd *o = handle_ofd(c->client, member(c, i, &p[i]), NULL);
+
+		nested |= o && o->kind == OFD_EPOLL;
+		p[i].fd = fd_of(o);
+	}
+	if (nested) /* whose members are looked at as well, and theirs */
+		call_may_block(c);
+	return poll_or_park(c, p, n);
+}
+
+/* By the pool, which must hold what it looks at. */
+static long poll_many(struct call *c, size_t n)
+{
+	struct pollfd *p = malloc(n * sizeof(*p));
+	struct ofd **o = malloc(n * sizeof(struct ofd *));
+	long r = -ENOMEM;
+
+	if (!p || !o)
+		goto out;
+	for (size_t i = 0; i < n; i++) {
+		o[i] = handle_get(c->client, member(c, i, &p[i]));
+		p[i].fd = fd_of(o[i]);
+	}
+	r = poll_or_park(c, p, n);
+	for (size_t i = 0; i < n; i++)
+		ofd_put(o[i]);
+out:
+	free(p);
+	free(o);
+	return r;
+}
+
+/* The set of a call that the pool has made, before it parks: what came meanwhile, nobody has seen. */
+static bool set_is_ready(const struct call *c)
+{
+	struct pollfd p = { c->own_watch->fd, POLLIN, 0 };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/*
+ * Members are gone through one by one, and so are those of the set to park on: of more than a few
+ * that would keep the driver from others. So the pool does it, and the driver parks.
+ */
 long svcd_call_poll(struct call *c)
 {
-	const struct vos_pollfd *in = (const void *)c->a[0];
-	size_t n = c->len[0] / sizeof(*in);
-	struct pollfd few[POLL_STACK], *p = n <= POLL_STACK ? few : malloc(n * sizeof(*p));
-	int64_t timeout = (int64_t)c->raw[3];
-	long r;
+	size_t n = c->len[0] / sizeof(struct vos_pollfd);
 
-	if (!p)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		struct ofd *o =
-			handle_ofd(c->client, *(volatile const uint64_t *)&in[i].handle, NULL);
-
-		/* A descriptor that is not open: poll() says POLLNVAL of a number out of range. */
-		p[i].fd = o ? o->fd : 0x7fffffff;
-		p[i].events = *(volatile const int16_t *)&in[i].events;
-		p[i].revents = 0;
-	}
-	r = poll(p, n, 0);
-	if (r < 0)
-		r = -errno;
-	else if (r > 0 || timeout == 0 || c->timed_out)
-		r = poll_answer(c, p, n, r);
-	else if (c->own_watch) { /* parked before: its set is still right */
-		c->watch = c->own_watch;
-		r = CALL_PARK;
-	} else {
-		call_deadline(c, timeout);
-		r = park_poll(c, p, n);
-	}
-	if (p != few)
-		free(p);
-	return r;
+	if (n <= POLL_FEW)
+		return poll_few(c, n);
+	if (c->in_pool)
+		return poll_many(c, n);
+	if (!c->own_watch || c->timed_out || set_is_ready(c))
+		return CALL_POOL;
+	c->watch = c->own_watch;
+	return CALL_PARK;
 }
 
 long svcd_call_epoll_create(struct call *c)
@@ -103,17 +189,35 @@ long svcd_call_epoll_create(struct call *c)
 		close(fd);
 		return -ENOMEM;
 	}
+	set_begin(o);
 	return handle_add(c->client, o, VOS_ROOT_NONE);
 }
 
 long svcd_call_epoll_ctl(struct call *c)
 {
 	struct epoll_event ev = { 0 };
+	struct ofd *set = c->ofd[0], *o = c->ofd[1];
+	struct set_member *m = NULL;
+	int op = (int)c->a[1];
+	long r;
 
 	if (c->a[3])
 		memcpy(&ev, (const void *)c->a[3], sizeof(ev));
-	return epoll_ctl(c->ofd[0]->fd, (int)c->a[1], c->ofd[1]->fd, c->a[3] ? &ev : NULL) ? -errno
-											   : 0;
+	if (op == EPOLL_CTL_ADD && set->kind == OFD_EPOLL) {
+		r = set_member_new(set, o, &m);
+		if (r)
+			return r;
+		if (o->kind == OFD_EPOLL) { /* the kernel looks for circles */
+			atomic_store_explicit(&set->desc->nested, true, memory_order_relaxed);
+			call_may_block(c);
+		}
+	}
+	r = epoll_ctl(set->fd, op, o->fd, c->a[3] ? &ev : NULL) ? -errno : 0;
+	if (m)
+		set_member_added(m, !r);
+	else if (op == EPOLL_CTL_DEL && !r)
+		set_member_gone(set, o);
+	return r;
 }
 
 /* Without room for an event: wait until there is one, and leave it there. */
@@ -134,6 +238,12 @@ long svcd_call_epoll_wait(struct call *c)
 
 	if (c->ofd[0]->kind != OFD_EPOLL)
 		return -EINVAL;
+	if (max > EVENTS_MAX)
+		max = EVENTS_MAX;
+	/* Relaxed: a hint. What is nested may go deep. */
+	if (__builtin_expect(atomic_load_explicit(&c->ofd[0]->desc->nested, memory_order_relaxed),
+			     0))
+		call_may_block(c);
 	r = take_events(c, max);
 	if (r < 0)
 		return -errno;

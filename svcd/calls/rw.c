@@ -146,10 +146,23 @@ bool svcd_below_mark(struct call *c, size_t len, bool dontwait)
 	return r > 0 && (size_t)r < mark && !svcd_no_more(o);
 }
 
+/*
+ * What a netlink socket is sent is done at once, and what it is asked is looked up when it is received,
+ * both with locks that whoever changes the network has for long.
+ */
+void svcd_may_wait(struct call *c)
+{
+	/* Relaxed: set before anybody had the socket. */
+	if (__builtin_expect(atomic_load_explicit(&c->ofd[0]->desc->netlink, memory_order_relaxed),
+			     0))
+		call_may_block(c);
+}
+
 static long recv_socket(struct call *c, void *p, size_t len, int flags)
 {
 	bool all = flags & MSG_WAITALL && svcd_is_stream(c->ofd[0]), peek = flags & MSG_PEEK;
 
+	svcd_may_wait(c);
 	if (svcd_below_mark(c, len, flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)))
 		return would_block(c, EPOLLIN, 0, false);
 	for (;;) {
@@ -259,6 +272,7 @@ long svcd_connected(struct call *c, const void *name, size_t namelen)
 static long send_socket(struct call *c, const char *p, size_t len, int flags, const void *name,
 			socklen_t namelen)
 {
+	svcd_may_wait(c);
 	for (;;) {
 		long r = svcd_connected(c, name, namelen);
 

@@ -83,7 +83,7 @@ long svcd_call_ticket(struct call *c)
 
 	if (!c->a[0])
 		return CALL_BREAK;
-	r = ticket_make(cl, keep, c->len[2] / sizeof(*keep), own, id);
+	r = ticket_make(c, keep, c->len[2] / sizeof(*keep), own, id);
 	if (r)
 		return r;
 	if (own)

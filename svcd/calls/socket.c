@@ -14,7 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static long add_socket(struct call *c, int fd, bool nonblock)
+static long add_socket(struct call *c, int fd, bool nonblock, bool netlink)
 {
 	struct ofd *o = ofd_new(fd, OFD_SOCKET, nonblock);
 
@@ -22,6 +22,7 @@ static long add_socket(struct call *c, int fd, bool nonblock)
 		close(fd);
 		return -ENOMEM;
 	}
+	o->desc->netlink = netlink;
 	if (c->ofd[0]) { /* accepted: the kernel's socket inherits these, so does ours */
 		for (int i = 0; i < 2; i++)
 			o->desc->timeout[i] = c->ofd[0]->desc->timeout[i];
@@ -39,7 +40,7 @@ long svcd_call_socket(struct call *c)
 	if (!allowed_family((int)c->a[0], (int)c->a[2]))
 		return -EAFNOSUPPORT;
 	fd = socket((int)c->a[0], (int)c->a[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)c->a[2]);
-	return fd < 0 ? -errno : add_socket(c, fd, c->a[1] & SOCK_NONBLOCK);
+	return fd < 0 ? -errno : add_socket(c, fd, c->a[1] & SOCK_NONBLOCK, c->a[0] == AF_NETLINK);
 }
 
 static long park_socket(struct call *c, uint32_t events, int which, bool dontwait)
@@ -78,7 +79,7 @@ long svcd_call_accept(struct call *c)
 	if (fd < 0)
 		return errno == EAGAIN ? park_socket(c, EPOLLIN, 0, false) : -errno;
 	put_address((void *)c->a[1], c->len[1], &ss, n);
-	return add_socket(c, fd, c->a[3] & SOCK_NONBLOCK);
+	return add_socket(c, fd, c->a[3] & SOCK_NONBLOCK, false);
 }
 
 /*
@@ -164,6 +165,7 @@ long svcd_call_sendmsg(struct call *c)
 	memcpy(control, part[1], m.control);
 	msg.msg_iov = &iov;
 	msg.msg_iovlen = 1;
+	svcd_may_wait(c);
 	for (;;) {
 		iov = (struct iovec){ part[2] + c->done, m.data - c->done };
 		/* Address and control go with the first byte, or with what connects. */
@@ -202,6 +204,7 @@ static long receive(struct call *c, struct msghdr *msg, char *data, size_t room)
 	size_t control = msg->msg_controllen;
 	socklen_t name = msg->msg_namelen;
 
+	svcd_may_wait(c);
 	if (svcd_below_mark(c, room, dontwait))
 		return park_socket(c, EPOLLIN, 0, dontwait);
 	for (;;) {
