@@ -71,9 +71,15 @@ stage_format() {
 	fi
 }
 
+# Many tests in one, which have limits of their own.
+simple_stage() { # NAME TIMEOUT COMMAND...
+	local own_limit=$2
+	simple_test "$@"
+}
+
 # A test that reports by its exit status alone.
 simple_test() { # NAME TIMEOUT COMMAND...
-	local name=$1 limit=$2 rc=0 sid watcher where=$work/simple.where
+	local name=$1 limit=${own_limit:-${VT_TIMEOUT:-$2}} rc=0 sid watcher where=$work/simple.where
 	shift 2
 	wanted "$name" || return 0
 	mkdir -p "$work/simple"
@@ -148,8 +154,7 @@ stage_hostile() {
 # The behaviour programs once more, with sanitizers in both sides. Not those with an allocator or an
 # environment that leave no place for the sanitizer, nor cancelled threads and coroutines, whose moves it
 # does not follow, nor small stacks, of which it takes much, nor bad pointers, which it reads before us.
-# Leaks are looked for by the stage "hostile", where
-# svcd can see /proc.
+# Leaks are looked for by the stage "hostile", where svcd can see /proc.
 stage_sanitized() {
 	local except='^(bad_values|cancel|emfile|exec_inherit|handler_stacks|own_malloc|small_stack)$'
 	wanted sanitized/behaviour || return 0
@@ -158,7 +163,7 @@ stage_sanitized() {
 		fail sanitized "the build with sanitizers fails"
 		return
 	fi
-	simple_test sanitized/behaviour 900 env BUILD="$build" SVCD="$build/asan/svcd/svcd" \
+	simple_stage sanitized/behaviour 900 env BUILD="$build" SVCD="$build/asan/svcd/svcd" \
 		PRELOAD="$build/asan/preload/libvirtuos.so" \
 		PRELOAD_FIRST="$(realpath "$(gcc -print-file-name=libasan.so)")" \
 		ASAN_OPTIONS=abort_on_error=1:detect_leaks=0:handle_segv=0:verify_asan_link_order=0:disable_coredump=0 \
@@ -210,7 +215,7 @@ stage_vchan() {
 		skip vchan "built without libxen-dev"
 		return
 	fi
-	simple_test vchan/behaviour 900 env BUILD="$build" \
+	simple_stage vchan/behaviour 900 env BUILD="$build" \
 		bash "$top/test/run.sh" --transport vchan "${options[@]}"
 	simple_test vchan/dead_domain 120 bash "$top/test/tool/dead_domain.sh" "$build" vchan
 }

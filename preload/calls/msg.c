@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "preload/calls/cursor.h"
+#include "preload/calls/rw.h"
 #include "preload/calls/socket.h"
 #include "preload/pass.h"
 
@@ -24,17 +25,8 @@
 
 static long total_length(const struct msghdr *m, size_t *total)
 {
-	*total = 0;
-	if (m->msg_iovlen > IOV_MAX)
-		return -EMSGSIZE;
-	for (size_t i = 0; i < m->msg_iovlen; i++) {
-		if (m->msg_iov[i].iov_len > SSIZE_MAX - *total)
-			return -EINVAL;
-		*total += m->msg_iov[i].iov_len;
-	}
-	if (*total > INT_MAX - VOS_PAGE) /* the kernel's own limit for one call */
-		*total = INT_MAX - VOS_PAGE;
-	return 0;
+	return m->msg_iovlen > IOV_MAX ? -EMSGSIZE
+				       : vos_iov_total(m->msg_iov, m->msg_iovlen, total);
 }
 
 /* --- sending -------------------------------------------------------------------------------- */

@@ -56,6 +56,26 @@ struct vos_waits vos_transfer_waits(long fd, uint64_t word, bool out)
 						    : vos_waits(VOS_WAIT_RESTART);
 }
 
+/*
+ * Lengths below 0 count first, then what lies where nothing is; but of a single part only as much is
+ * looked at as can be moved at all.
+ */
+long vos_iov_total(const struct iovec *iov, size_t n, size_t *total)
+{
+	bool beyond = false;
+
+	*total = 0;
+	for (size_t i = 0; i < n; i++) {
+		size_t len = iov[i].iov_len, room = VOS_RW_MAX - *total;
+
+		if (unlikely((ssize_t)len < 0))
+			return -EINVAL;
+		beyond |= n > 1 && vos_beyond(iov[i].iov_base, len);
+		*total += len < room ? len : room;
+	}
+	return unlikely(beyond) ? -EFAULT : 0;
+}
+
 long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, int flags, bool out,
 		  struct vos_waits how)
 {
@@ -69,13 +89,9 @@ long vos_transfer(uint64_t word, const struct iovec *iov, long n, int64_t off, i
 		return vos_dead(word, true);
 	if (VOS_WORD_KIND(word) == VOS_FD_SOCKET)
 		return off >= 0 ? -ESPIPE : vos_transfer_socket(word, iov, n, flags, out, how);
-	for (long i = 0; i < n; i++) {
-		if (iov[i].iov_len > SSIZE_MAX - total)
-			return -EINVAL;
-		total += iov[i].iov_len;
-	}
-	if (total > VOS_RW_MAX)
-		total = VOS_RW_MAX;
+	r = vos_iov_total(iov, (size_t)n, &total);
+	if (unlikely(r))
+		return r;
 	do {
 		size_t asked = 0;
 
@@ -106,8 +122,10 @@ static long one(long nr, long fd, long p, long n, long off, bool out, bool at)
 		w = vos_fd(fd);
 		if (likely(!w))
 			r = vos_local(nr, fd, p, n, off, 0, 0);
-		else if (n < 0 || (at && off < 0))
+		else if (unlikely(at && off < 0))
 			r = -EINVAL;
+		else if (unlikely(vos_beyond((void *)p, (size_t)n)))
+			r = -EFAULT;
 		else
 			r = vos_transfer(w, &iov, 1, at ? off : -1, 0, out,
 					 vos_transfer_waits(fd, w, out));

@@ -7,6 +7,7 @@
  * A remote socket is always non-blocking in the service; it waits there for those that block here.
  */
 #define _GNU_SOURCE
+#include "preload/calls/rw.h"
 #include "preload/calls/socket.h"
 #include "preload/signal.h"
 
@@ -431,7 +432,7 @@ out:
 
 long vos_send(uint64_t w, const void *p, size_t len, long flags, struct vos_waits how)
 {
-	struct iovec iov = { (void *)p, len };
+	struct iovec iov = { (void *)p, vos_rw_len(len) };
 	const struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	if (likely(len <= VOS_SMALL))
@@ -442,7 +443,7 @@ long vos_send(uint64_t w, const void *p, size_t len, long flags, struct vos_wait
 /* sendto with an address. */
 static long send_to(uint64_t w, long fd, long p, long len, long flags, long sa, long salen)
 {
-	struct iovec iov = { (void *)p, (size_t)len };
+	struct iovec iov = { (void *)p, vos_rw_len((size_t)len) };
 	struct msghdr m = { .msg_name = (void *)sa, .msg_iov = &iov, .msg_iovlen = 1 };
 
 	if (salen < 0 || (size_t)salen > sizeof(struct sockaddr_storage))
@@ -564,7 +565,7 @@ long vos_recv(uint64_t w, char *p, size_t len, long flags, struct vos_waits how)
 /* recvfrom with an address. */
 static long recv_from(uint64_t w, long fd, long p, long len, long flags, long sa, long salen)
 {
-	struct iovec iov = { (void *)p, (size_t)len };
+	struct iovec iov = { (void *)p, vos_rw_len((size_t)len) };
 	struct msghdr m = { .msg_name = (void *)sa, .msg_iov = &iov, .msg_iovlen = 1 };
 	long r = check_address((void *)sa, (socklen_t *)salen);
 

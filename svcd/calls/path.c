@@ -430,13 +430,6 @@ long svcd_call_fchdir(struct call *c)
 	return set_cwd(c->client, fd, root);
 }
 
-/* The program's root lies in this domain: not supported, and said so. */
-long svcd_call_chroot(struct call *c)
-{
-	(void)c;
-	return -EOPNOTSUPP;
-}
-
 static bool deleted(int fd)
 {
 	struct stat st;
