@@ -28,6 +28,7 @@ dom0_modules=(
 	xenfs xen-privcmd xen-pciback
 )
 app_modules=(loop squashfs overlay)
+app_modules+=(xen-netfront xen-blkfront crc32c_generic ext4) # for dom0/baseline
 
 # QEMU's arguments for the processor. KVM is taken only where it really starts Xen: there are
 # virtual machines whose KVM is made of software and does not.
@@ -92,8 +93,8 @@ debian_ramdisk() { # OUTPUT NAME MODULE...
 		--file "$top/test/xen/$name/init=/lab/init"
 }
 
-service_ramdisk() { # OUTPUT ROLE
-	ramdisk "$1" --role "$2" --svcd "$build/svcd/svcd" --service "/lab/agent watch" \
+service_ramdisk() { # OUTPUT ROLE BACKEND
+	ramdisk "$1" --role "$2" --module "$3" --svcd "$build/svcd/svcd" --service "/lab/agent watch" \
 		--program "$build/test/xen/extpeer=/lab/extpeer" --program ip --program ss --program lspci --program strace
 }
 
@@ -139,8 +140,8 @@ make_share() {
 	cp "$top"/configs/xen/*.cfg "$share/configs/"
 	cp "$top/test/xen/dom0/"* "$top/configs/xen/introduce" "$share/"
 	ln -f "$images/vmlinuz" "$share/vmlinuz" 2>/dev/null || cp "$images/vmlinuz" "$share/vmlinuz"
-	service_ramdisk "$share/net.img" network
-	service_ramdisk "$share/storage.img" storage
+	service_ramdisk "$share/net.img" network xen-netback
+	service_ramdisk "$share/storage.img" storage xen-blkback
 	app_ramdisk "$share/app.img"
 	debian_ramdisk "$lab/dom0.img" dom0 "${dom0_modules[@]}"
 	cat >"$share/lab.conf" <<-END
@@ -172,7 +173,9 @@ start_qemu() {
 		-netdev tap,id=wire,ifname=wire,script=no,downscript=no
 		-device "e1000e,netdev=wire,addr=${lab_nic#*:*:}"
 		-drive id=disk,if=none,file=disk.img,format=raw,cache=unsafe
-		-device "nvme,serial=virtuos,drive=disk,addr=${lab_disk#*:*:}"
+		-drive id=disk2,if=none,file=disk2.img,format=raw,cache=unsafe
+		-device "nvme,serial=virtuos,id=nvme,addr=${lab_disk#*:*:}"
+		-device nvme-ns,bus=nvme,drive=disk -device nvme-ns,bus=nvme,drive=disk2
 		-device virtio-serial-pci,addr=6
 	)
 	for ((n = 0; n < lab_ports; n++)); do
@@ -239,8 +242,9 @@ lab_up() { # [NAME...]
 	mkdir -p "$lab"
 	lab_accel=${LAB_ACCEL:-$(choose_accel)}
 	make_share
-	truncate -s 1G "$lab/disk.img"
+	truncate -s 1G "$lab/disk.img" "$lab/disk2.img"
 	mkfs.ext4 -q -F "$lab/disk.img"
+	mkfs.ext4 -q -F "$lab/disk2.img"
 	if ! start_qemu; then
 		echo "QEMU does not start:" >&2
 		cat "$lab/qemu.out" >&2

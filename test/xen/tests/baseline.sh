@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The usual way beside ours: the application domain reaches the wire by netfront and netback, and the
+# disk by blkfront and blkback, in the same service domains. Leaves both connected.
+set -eu
+mkdir -p "$LAB_DIR/baseline"
+cd "$LAB_DIR/baseline"
+"$LAB" exec dom0 /share/baseline </dev/null
+"$LAB" exec host ip route replace 10.77.1.0/30 via 10.77.0.2
+
+exec 5< <("$LAB" exec host iperf3 --server --one-off --forceflush </dev/null)
+server=$!
+trap 'kill $server 2>/dev/null || true' EXIT
+while read -r -u 5 line && [[ $line != *listening* ]]; do
+	:
+done
+"$LAB" exec app iperf3 --client 10.77.0.1 --bytes 8M </dev/null
+wait $server
+trap - EXIT
+
+"$LAB" exec app sh -ec '
+	mkdir -p /mnt/xvdb
+	mount /dev/xvdb /mnt/xvdb
+	fio --name=baseline --directory=/mnt/xvdb --rw=randrw --bs=4k --size=4M --direct=1 \
+		--verify=crc32c --end_fsync=1
+	umount /mnt/xvdb' </dev/null
