@@ -104,18 +104,25 @@ static void send_size(struct stream *s, int fd)
 
 /* --- the session --- */
 
-static void wait_stream(struct stream *s)
+#define HELLO_MS 2000
+
+/* False: nothing has come for a while. */
+static bool wait_stream(struct stream *s)
 {
 	struct pollfd p[] = { { s->fd, stream_events(s), 0 }, { offer_watch_fd(), POLLIN, 0 } };
+	int n = poll(p, 2, stream_timeout(s) ? HELLO_MS : 0);
 
-	poll(p, 2, stream_timeout(s));
 	if (p[1].revents && offer_check())
 		die("the domain has ended");
 	stream_acknowledge(s, p[0].revents);
 	stream_pump(s);
+	return n != 0;
 }
 
-/* On a port what an earlier session has left unread there is completed and skipped. */
+/*
+ * On a port what an earlier session has left unread there is completed and skipped. dom0 may take the
+ * end of that session for the end of ours, and lose what we have said: so it is said again.
+ */
 static void greet(struct stream *s)
 {
 	uint64_t nonce, answer;
@@ -131,7 +138,8 @@ static void greet(struct stream *s)
 	while (!hello_find(s, &answer) || answer != nonce) {
 		if (s->closed)
 			die("connection lost");
-		wait_stream(s);
+		if (!wait_stream(s) && !s->vchan && stream_has_room(s))
+			frame_put(s, FRAME_HELLO, &nonce, sizeof(nonce));
 	}
 }
 
