@@ -463,14 +463,13 @@ void call_cancel(struct lane *, uint32_t slot);
 /* A block named by a reference: a pointer, or NULL when it lies outside the data part. */
 void *call_in_block(struct client *, uint64_t ref, uint32_t *len); /* in the service area */
 const void *call_out_block(struct client *, uint64_t ref, uint32_t *len);
-/* calls/rw.c: the socket is a stream; a stream whose end is known. */
+/* calls/rw.c: an answer of "would block" for data in (0) or out (1): the program's, or it parks. */
+long svcd_would_block(struct call *, uint32_t events, int which, bool dontwait);
 bool svcd_is_stream(struct ofd *);
-bool svcd_no_more(struct ofd *);
-bool svcd_below_mark(struct call *, size_t len, bool dontwait);
-int svcd_send_flags(const struct call *, int flags);
-void svcd_may_wait(struct call *);
-bool svcd_connects(struct call *, long r, bool dontwait);
-long svcd_connected(struct call *, const void *name, size_t namelen);
+/* Of a socket: from @p, with the message's address and ancillary data; to @p, with @msg, if any. */
+struct msghdr;
+long svcd_send(struct call *, const struct msghdr *msg, const char *p, size_t len, int flags);
+long svcd_receive(struct call *, struct msghdr *msg, char *p, size_t len, int flags);
 /* A private copy of a string argument (P or S): 0 or -ENAMETOOLONG. */
 long call_string(const struct call *, int i, char *buf, size_t size);
 

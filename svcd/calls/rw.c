@@ -95,7 +95,7 @@ static long read_file(struct call *c)
 }
 
 /* An answer of "would block": the program's, or a reason to park. */
-static long would_block(struct call *c, uint32_t events, int which, bool dontwait)
+long svcd_would_block(struct call *c, uint32_t events, int which, bool dontwait)
 {
 	struct ofd *o = c->ofd[0];
 	int64_t limit = atomic_load_explicit(&o->desc->timeout[which], memory_order_relaxed);
@@ -121,7 +121,7 @@ bool svcd_is_stream(struct ofd *o)
 	return !getsockopt(o->fd, SOL_SOCKET, SO_TYPE, &type, &n) && type == SOCK_STREAM;
 }
 
-bool svcd_no_more(struct ofd *o)
+static bool no_more(struct ofd *o)
 {
 	struct pollfd p = { o->fd, POLLRDHUP, 0 };
 
@@ -132,7 +132,7 @@ bool svcd_no_more(struct ofd *o)
  * SO_RCVLOWAT: is there less than a blocking receive is content with, and may more come? The kernel
  * reports data that comes when there is as much, so none of it is taken before.
  */
-bool svcd_below_mark(struct call *c, size_t len, bool dontwait)
+static bool below_mark(struct call *c, size_t len, bool dontwait)
 {
 	struct ofd *o = c->ofd[0];
 	size_t mark = (size_t)atomic_load_explicit(&o->desc->lowat, memory_order_relaxed);
@@ -143,14 +143,14 @@ bool svcd_below_mark(struct call *c, size_t len, bool dontwait)
 	if (mark > len)
 		mark = len;
 	r = recv(o->fd, NULL, mark, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-	return r > 0 && (size_t)r < mark && !svcd_no_more(o);
+	return r > 0 && (size_t)r < mark && !no_more(o);
 }
 
 /*
- * What a netlink socket is sent is done at once, and what it is asked is looked up when it is received,
- * both with locks that whoever changes the network has for long.
+ * What a netlink socket is sent is done at once, and what it is asked is looked up when it is
+ * received, both with locks that whoever changes the network has for long.
  */
-void svcd_may_wait(struct call *c)
+static void may_wait(struct call *c)
 {
 	/* Relaxed: set before anybody had the socket. */
 	if (__builtin_expect(atomic_load_explicit(&c->ofd[0]->desc->netlink, memory_order_relaxed),
@@ -158,29 +158,61 @@ void svcd_may_wait(struct call *c)
 		call_may_block(c);
 }
 
-static long recv_socket(struct call *c, void *p, size_t len, int flags)
+/* With @msg its address and ancillary data as well. */
+static long recv_once(struct call *c, struct msghdr *msg, char *p, size_t len, int flags)
+{
+	if (!msg)
+		return sys(SYS_recvfrom, c->ofd[0]->fd, (long)p, (long)len, flags, 0, 0);
+	*msg->msg_iov = (struct iovec){ p, len };
+	return sys(SYS_recvmsg, c->ofd[0]->fd, (long)msg, flags | MSG_CMSG_CLOEXEC, 0, 0, 0);
+}
+
+/* The kernel has written nothing of it: what is there is ours. */
+static void empty(struct msghdr *msg)
+{
+	msg->msg_namelen = 0;
+	msg->msg_controllen = 0;
+	msg->msg_flags = 0;
+}
+
+/*
+ * Receive until it is enough: bytes in all, or what the kernel or svcd_would_block() say. Only a
+ * stream is filled for MSG_WAITALL; errors and urgent data are never waited for.
+ */
+long svcd_receive(struct call *c, struct msghdr *msg, char *p, size_t len, int flags)
 {
 	bool all = flags & MSG_WAITALL && svcd_is_stream(c->ofd[0]), peek = flags & MSG_PEEK;
+	bool dontwait = flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB);
+	size_t control = msg ? msg->msg_controllen : 0;
+	socklen_t name = msg ? msg->msg_namelen : 0;
+	long r;
 
-	svcd_may_wait(c);
-	if (svcd_below_mark(c, len, flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)))
-		return would_block(c, EPOLLIN, 0, false);
+	may_wait(c);
+	if (below_mark(c, len, dontwait)) {
+		r = -EAGAIN;
+		goto nothing;
+	}
 	for (;;) {
 		size_t at = peek ? 0 : c->done;
-		long r = sys(SYS_recvfrom, c->ofd[0]->fd, (long)p + (long)at, (long)(len - at),
-			     flags | MSG_DONTWAIT, 0, 0);
 
-		if (r < 0 && r != -EAGAIN)
-			return partial(c, r);
-		if (r >= 0) {
-			c->done = at + (size_t)r;
-			if (!r || !all || c->done >= len || (peek && svcd_no_more(c->ofd[0])))
-				return (long)c->done;
+		if (msg) {
+			msg->msg_controllen = control;
+			msg->msg_namelen = name;
 		}
+		r = recv_once(c, msg, p + at, len - at, flags | MSG_DONTWAIT);
+		if (r < 0)
+			goto nothing;
+		c->done = at + (size_t)r;
+		if (!r || !all || c->done >= len || (peek && no_more(c->ofd[0])))
+			return (long)c->done;
 		/* A stream has more to give; what is only looked at has no more so far. */
-		if (r < 0 || peek)
-			return partial(c, would_block(c, EPOLLIN, 0, flags & MSG_DONTWAIT));
+		if (peek)
+			return partial(c, svcd_would_block(c, EPOLLIN, 0, dontwait));
 	}
+nothing:
+	if (msg)
+		empty(msg);
+	return partial(c, r == -EAGAIN ? svcd_would_block(c, EPOLLIN, 0, dontwait) : r);
 }
 
 static long read_other(struct call *c)
@@ -189,7 +221,8 @@ static long read_other(struct call *c)
 			     : pread(c->ofd[0]->fd, (void *)c->a[1], (size_t)c->a[2], c->a[3]);
 
 	r = r < 0 ? -errno : r;
-	return r == -EAGAIN ? would_block(c, EPOLLIN, 0, c->a[4] & (RWF_NOWAIT | VOS_RWF_MORE)) : r;
+	return r == -EAGAIN ? svcd_would_block(c, EPOLLIN, 0, c->a[4] & (RWF_NOWAIT | VOS_RWF_MORE))
+			    : r;
 }
 
 static bool direct(const struct ofd *o)
@@ -208,7 +241,7 @@ long svcd_call_read(struct call *c)
 			return -ESPIPE;
 		if (!c->a[2])
 			return 0;
-		return recv_socket(c, (void *)c->a[1], (size_t)c->a[2], 0);
+		return svcd_receive(c, NULL, (char *)c->a[1], (size_t)c->a[2], 0);
 	default:
 		return read_other(c);
 	}
@@ -218,7 +251,7 @@ long svcd_call_recv(struct call *c)
 {
 	if (ofd_kind(c->ofd[0]) != OFD_SOCKET)
 		return -ENOTSOCK;
-	return recv_socket(c, (void *)c->a[1], (size_t)c->a[2], (int)c->a[3]);
+	return svcd_receive(c, NULL, (char *)c->a[1], (size_t)c->a[2], (int)c->a[3]);
 }
 
 /* Bytes that are on their way to our cache while the kernel still looks up where they go. */
@@ -244,13 +277,8 @@ static long write_file(struct call *c)
  */
 enum { SEND_FIRST, SEND_CONNECTING, SEND_REST };
 
-int svcd_send_flags(const struct call *c, int flags)
-{
-	return (c->step || c->done ? flags & ~MSG_FASTOPEN : flags) | MSG_DONTWAIT | MSG_NOSIGNAL;
-}
-
 /* Was the answer @r that a connection has begun, which the program is not to hear? Try again. */
-bool svcd_connects(struct call *c, long r, bool dontwait)
+static bool connects(struct call *c, long r, bool dontwait)
 {
 	if (r != -EINPROGRESS || c->step || dontwait || c->ofd[0]->desc->nonblock)
 		return false;
@@ -259,31 +287,51 @@ bool svcd_connects(struct call *c, long r, bool dontwait)
 }
 
 /* Before each try. 0 or -errno: -EAGAIN while the connection is under way. */
-long svcd_connected(struct call *c, const void *name, size_t namelen)
+static long connected(struct call *c, const struct msghdr *m)
 {
 	if (__builtin_expect(c->step != SEND_CONNECTING, 1))
 		return 0;
-	if (namelen && connect(c->ofd[0]->fd, name, (socklen_t)namelen) && errno != EISCONN)
+	if (m->msg_namelen && connect(c->ofd[0]->fd, m->msg_name, m->msg_namelen) &&
+	    errno != EISCONN)
 		return errno == EALREADY || errno == EINPROGRESS ? -EAGAIN : -errno;
 	c->step = SEND_REST;
 	return 0;
 }
 
-static long send_socket(struct call *c, const char *p, size_t len, int flags, const void *name,
-			socklen_t namelen)
+/* Address and ancillary data go with the first byte, or with what connects. */
+static long send_once(struct call *c, const struct msghdr *m, const char *p, size_t len, int flags)
 {
-	svcd_may_wait(c);
+	bool named = !c->step && !c->done;
+	struct iovec iov = { (void *)p, len };
+	struct msghdr rest = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
+	if (!named)
+		flags &= ~MSG_FASTOPEN;
+	if (!m->msg_controllen || c->done)
+		return sys(SYS_sendto, c->ofd[0]->fd, (long)p, (long)len, flags,
+			   named ? (long)m->msg_name : 0, named ? (long)m->msg_namelen : 0);
+	if (named) {
+		rest.msg_name = m->msg_name;
+		rest.msg_namelen = m->msg_namelen;
+	}
+	rest.msg_control = m->msg_control;
+	rest.msg_controllen = m->msg_controllen;
+	return sys(SYS_sendmsg, c->ofd[0]->fd, (long)&rest, flags, 0, 0, 0);
+}
+
+long svcd_send(struct call *c, const struct msghdr *m, const char *p, size_t len, int flags)
+{
+	may_wait(c);
 	for (;;) {
-		long r = svcd_connected(c, name, namelen);
+		long r = connected(c, m);
 
 		if (!r)
-			r = sys(SYS_sendto, c->ofd[0]->fd, (long)(p + c->done),
-				(long)(len - c->done), svcd_send_flags(c, flags),
-				c->step ? 0 : (long)name, c->step ? 0 : namelen);
-		if (svcd_connects(c, r, flags & MSG_DONTWAIT))
+			r = send_once(c, m, p + c->done, len - c->done, flags);
+		if (connects(c, r, flags & MSG_DONTWAIT))
 			continue;
 		if (r == -EAGAIN)
-			return partial(c, would_block(c, EPOLLOUT, 1, flags & MSG_DONTWAIT));
+			return partial(c, svcd_would_block(c, EPOLLOUT, 1, flags & MSG_DONTWAIT));
 		if (r < 0)
 			return partial(c, r);
 		c->done += (uint64_t)r;
@@ -304,7 +352,7 @@ static long write_other(struct call *c)
 
 		r = r < 0 ? -errno : r;
 		if (r == -EAGAIN)
-			return partial(c, would_block(c, EPOLLOUT, 1, c->a[4] & RWF_NOWAIT));
+			return partial(c, svcd_would_block(c, EPOLLOUT, 1, c->a[4] & RWF_NOWAIT));
 		if (r < 0)
 			return partial(c, r);
 		c->done += (uint64_t)r;
@@ -315,13 +363,15 @@ static long write_other(struct call *c)
 
 long svcd_call_write(struct call *c)
 {
+	static const struct msghdr none;
+
 	switch (ofd_kind(c->ofd[0])) {
 	case OFD_FILE:
 		return direct(c->ofd[0]) ? aio_transfer(c, true) : write_file(c);
 	case OFD_SOCKET:
 		if (c->a[3] >= 0)
 			return -ESPIPE;
-		return send_socket(c, (const char *)c->a[1], (size_t)c->a[2], 0, NULL, 0);
+		return svcd_send(c, &none, (const char *)c->a[1], (size_t)c->a[2], 0);
 	default:
 		return write_other(c);
 	}
@@ -329,10 +379,11 @@ long svcd_call_write(struct call *c)
 
 long svcd_call_send(struct call *c)
 {
+	const struct msghdr to = { .msg_name = (void *)c->a[4], .msg_namelen = c->len[4] };
+
 	if (ofd_kind(c->ofd[0]) != OFD_SOCKET)
 		return -ENOTSOCK;
-	return send_socket(c, (const char *)c->a[1], (size_t)c->a[2], (int)c->a[3],
-			   (const void *)c->a[4], (socklen_t)c->len[4]);
+	return svcd_send(c, &to, (const char *)c->a[1], (size_t)c->a[2], (int)c->a[3]);
 }
 
 /* --- from descriptor to descriptor ---------------------------------------------------------- */
@@ -362,5 +413,5 @@ long svcd_call_sendfile(struct call *c)
 	call_may_block(c);
 	r = sendfile(c->ofd[0]->fd, c->ofd[1]->fd, off < 0 ? NULL : &off, len);
 	r = r < 0 ? -errno : r;
-	return r == -EAGAIN ? would_block(c, EPOLLOUT, 1, false) : r;
+	return r == -EAGAIN ? svcd_would_block(c, EPOLLOUT, 1, false) : r;
 }

@@ -43,17 +43,6 @@ long svcd_call_socket(struct call *c)
 	return fd < 0 ? -errno : add_socket(c, fd, c->a[1] & SOCK_NONBLOCK, c->a[0] == AF_NETLINK);
 }
 
-static long park_socket(struct call *c, uint32_t events, int which, bool dontwait)
-{
-	struct ofd *o = c->ofd[0];
-
-	if (dontwait || o->desc->nonblock || c->timed_out)
-		return -EAGAIN;
-	if (o->desc->timeout[which])
-		call_deadline(c, o->desc->timeout[which]);
-	return call_park_on(c, o, events);
-}
-
 /* The address goes into the extra block as its length and the bytes. */
 static void put_address(void *to, uint32_t room, const struct sockaddr_storage *ss, socklen_t n)
 {
@@ -77,7 +66,7 @@ long svcd_call_accept(struct call *c)
 		return -EMFILE;
 	fd = accept4(c->ofd[0]->fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
-		return errno == EAGAIN ? park_socket(c, EPOLLIN, 0, false) : -errno;
+		return errno == EAGAIN ? svcd_would_block(c, EPOLLIN, 0, false) : -errno;
 	put_address((void *)c->a[1], c->len[1], &ss, n);
 	return add_socket(c, fd, c->a[3] & SOCK_NONBLOCK, false);
 }
@@ -100,7 +89,7 @@ long svcd_call_connect(struct call *c)
 	if ((errno != EINPROGRESS && errno != EALREADY) || o->desc->nonblock)
 		return -errno;
 	c->step = 1;
-	return c->timed_out ? -EINPROGRESS : park_socket(c, EPOLLOUT, 1, false);
+	return c->timed_out ? -EINPROGRESS : svcd_would_block(c, EPOLLOUT, 1, false);
 }
 
 /* --- messages ------------------------------------------------------------------------------- */
@@ -138,19 +127,12 @@ static bool passes_rights(struct msghdr *m)
 	return false;
 }
 
-/* What has been moved before counts more than why it stopped. */
-static long so_far(const struct call *c, long r)
-{
-	return c->done && r != CALL_PARK ? (long)c->done : r;
-}
-
 long svcd_call_sendmsg(struct call *c)
 {
 	_Alignas(8) char control[CONTROL_MAX];
 	struct sockaddr_storage name;
 	struct vos_msg m;
 	struct msghdr msg = { 0 };
-	struct iovec iov;
 	char *part[3];
 	long r = take_msg((const void *)c->a[1], c->len[1], &m, part);
 
@@ -163,72 +145,13 @@ long svcd_call_sendmsg(struct call *c)
 	/* Private copies: the kernel and passes_rights() must see the same. */
 	memcpy(&name, part[0], m.name);
 	memcpy(control, part[1], m.control);
-	msg.msg_iov = &iov;
-	msg.msg_iovlen = 1;
-	svcd_may_wait(c);
-	for (;;) {
-		iov = (struct iovec){ part[2] + c->done, m.data - c->done };
-		/* Address and control go with the first byte, or with what connects. */
-		msg.msg_name = m.name && !c->done && !c->step ? &name : NULL;
-		msg.msg_namelen = msg.msg_name ? m.name : 0;
-		msg.msg_control = m.control && !c->done ? control : NULL;
-		msg.msg_controllen = c->done ? 0 : m.control;
-		if (passes_rights(&msg))
-			return -EOPNOTSUPP;
-		r = svcd_connected(c, &name, m.name);
-		if (!r) {
-			r = sendmsg(c->ofd[0]->fd, &msg, svcd_send_flags(c, (int)c->a[3]));
-			r = r < 0 ? -errno : r;
-		}
-		if (svcd_connects(c, r, c->a[3] & MSG_DONTWAIT))
-			continue;
-		if (r == -EAGAIN)
-			return so_far(c, park_socket(c, EPOLLOUT, 1, c->a[3] & MSG_DONTWAIT));
-		if (r < 0)
-			return so_far(c, r);
-		c->done += (uint64_t)r;
-		if (c->done >= m.data || c->a[3] & MSG_DONTWAIT || c->ofd[0]->desc->nonblock)
-			return (long)c->done;
-	}
-}
-
-/*
- * Receive into msg until it is enough: bytes in all, or what recvmsg or park_socket say. Only a
- * stream is filled for MSG_WAITALL; errors and urgent data are never waited for.
- */
-static long receive(struct call *c, struct msghdr *msg, char *data, size_t room)
-{
-	int flags = (int)c->a[3];
-	bool all = flags & MSG_WAITALL && svcd_is_stream(c->ofd[0]), peek = flags & MSG_PEEK;
-	bool dontwait = flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB);
-	size_t control = msg->msg_controllen;
-	socklen_t name = msg->msg_namelen;
-
-	svcd_may_wait(c);
-	if (svcd_below_mark(c, room, dontwait))
-		return park_socket(c, EPOLLIN, 0, dontwait);
-	for (;;) {
-		size_t at = peek ? 0 : c->done;
-		long r;
-
-		*msg->msg_iov = (struct iovec){ data + at, room - at };
-		msg->msg_namelen = name;
-		msg->msg_controllen = control;
-		r = recvmsg(c->ofd[0]->fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (r < 0) {
-			r = errno == EAGAIN ? park_socket(c, EPOLLIN, 0, dontwait) : -errno;
-			/* The kernel has written neither: what is there is ours. */
-			msg->msg_namelen = 0;
-			msg->msg_controllen = 0;
-			msg->msg_flags = 0;
-			return so_far(c, r);
-		}
-		c->done = at + (size_t)r;
-		if (!r || !all || c->done >= room || (peek && svcd_no_more(c->ofd[0])))
-			return (long)c->done;
-		if (peek)
-			return so_far(c, park_socket(c, EPOLLIN, 0, dontwait));
-	}
+	msg.msg_name = m.name ? &name : NULL;
+	msg.msg_namelen = m.name;
+	msg.msg_control = m.control ? control : NULL;
+	msg.msg_controllen = m.control;
+	if (passes_rights(&msg))
+		return -EOPNOTSUPP;
+	return svcd_send(c, &msg, part[2], m.data, (int)c->a[3]);
 }
 
 /* a[3] flags, a[4] room for the name, a[5] room for control; what is left of the block is data. */
@@ -254,7 +177,7 @@ long svcd_call_recvmsg(struct call *c)
 	msg.msg_namelen = (socklen_t)name_room;
 	msg.msg_control = control_room ? control : NULL;
 	msg.msg_controllen = control_room < sizeof(control) ? control_room : sizeof(control);
-	r = receive(c, &msg, p + head, c->len[1] - head);
+	r = svcd_receive(c, &msg, p + head, c->len[1] - head, (int)c->a[3]);
 	if (r < 0 && !c->done)
 		return r;
 	/* Also when it parks with a part of it: that is the answer if it is taken back. */
