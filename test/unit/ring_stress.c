@@ -39,6 +39,7 @@ static double seconds = 0; /* for the lanes; 0: as long as it takes */
 static uint64_t made;
 static uint64_t rare = 1; /* how much seldomer than usual something disturbs the fast path */
 static _Atomic bool stop;
+static _Atomic bool resting; /* the driver has nothing to do; for await_driver() */
 
 static double now(void)
 {
@@ -162,6 +163,13 @@ static uint64_t *in_part(int s)
 	return (uint64_t *)(chan.service + VOS_SERVICE_DATA(chan.nlanes)) + s * PART;
 }
 
+/* Until the driver sleeps; or for a while, since it may have calls that wait for it to look. */
+static void await_driver(void)
+{
+	for (int i = 0; i < 100 && !atomic_load(&resting); i++)
+		usleep(20);
+}
+
 /* Now and then the thread is late, or a handler runs just here. */
 static void dawdle(uint64_t drawn)
 {
@@ -169,7 +177,7 @@ static void dawdle(uint64_t drawn)
 		return;
 	switch (random_next(&client_seed) % 41) {
 	case 0:
-		usleep(200); /* the driver goes to sleep */
+		await_driver();
 		break;
 	case 1 ... 8:
 		sched_yield();
@@ -446,7 +454,9 @@ static void *driver(void *arg)
 		if (!service.polled) {
 			if (!service.parked)
 				took(DRIVER, DRIVER_SLEPT);
+			atomic_store(&resting, true);
 			look(service.parked ? 0 : -1);
+			atomic_store(&resting, false);
 		} else {
 			look(0);
 		}

@@ -293,12 +293,14 @@ struct sleeper {
 	enum vos_wait how;
 	int s, result;
 	pthread_t thread;
+	_Atomic pid_t tid;
 };
 
 static void *sleeper(void *arg)
 {
 	struct sleeper *w = arg;
 
+	w->tid = gettid();
 	w->result = vos_chan_wait(w->c, w->l, w->s, w->how);
 	return NULL;
 }
@@ -314,7 +316,7 @@ static void start_sleeper(struct sleeper *w, uint32_t how)
 	CHECK(!pthread_create(&w->thread, NULL, sleeper, w));
 	while (!(w->l->slot[w->s].state & how))
 		usleep(1000);
-	usleep(20000); /* it has announced its sleep, now let it sleep */
+	await_sleep(w->tid); /* which it has announced */
 }
 
 static void wake_all(bool completed)
