@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* svcd: options, sockets, signals. The control thread; see svcd.h for the others. */
+/* svcd: start, signals, end. The control thread; see svcd.h for the others. */
 #define _GNU_SOURCE
 #include "svcd/svcd.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,16 +20,6 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-
-struct options opt = {
-	.engines = 1,
-	.pool = 64,
-	.max_clients = 1024,
-	.max_handles = 1 << 20,
-	.cpu = -1,
-	.spin_us = 50,
-	.vchan_user = "nobody",
-};
 
 void log_line(int level, const char *fmt, ...)
 {
@@ -50,29 +39,9 @@ void log_line(int level, const char *fmt, ...)
 	va_end(ap);
 }
 
-static const char usage[] =
-	"usage: svcd --domain NAME --listen unix:PATH [option ...]\n"
-	"  --domain NAME       name of this service domain, as in the programs' configuration\n"
-	"  --listen ADDRESS    unix:PATH, absolute, or vchan:DOMAIN[,DOMAIN...]; up to 8 times\n"
-	"  --vchan-user USER   whom programs of other Xen domains are taken for (default nobody)\n"
-	"  --trust-vchan       believe them who they are\n"
-	"  --root DIR          directory that clients see as /\n"
-	"  --engines N         threads that poll (1 to 16, default 1)\n"
-	"  --cpu N             pin the first engine to CPU N, the next ones to those after it\n"
-	"  --pool N            threads for calls that block (1 to 1024, default 64)\n"
-	"  --max-clients N     attached processes (1 to 2000, default 1024)\n"
-	"  --max-user-clients N  those of one user other than root (1 to 2000, default 3/4 of them)\n"
-	"  --max-handles N     descriptors of one client (1 to 16777216, default 1048576)\n"
-	"  --max-user-watches N  members of one user's epoll sets (default 3/4 of what there can be)\n"
-	"  --spin US           polling without work before sleeping (0 to 1000000, default 50)\n"
-	"  --log WHERE         stderr (default) or syslog\n"
-	"  --no-filter         allow svcd all system calls, to see whether its filter is in the way\n"
-	"  --verbose           log every client\n"
-	"  --version, --help\n";
-
 static int exit_status = 2; /* of die(): 2 while options are read, 1 from then on */
 
-static void die(const char *fmt, ...)
+void die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -83,163 +52,6 @@ static void die(const char *fmt, ...)
 	va_end(ap);
 	transport_unlisten();
 	exit(exit_status);
-}
-
-static int number(const char *name, const char *s, long min, long max)
-{
-	char *end;
-	long n = strtol(s, &end, 10);
-
-	if (!*s || *end || n < min || n > max)
-		die("--%s %s: a number from %ld to %ld is allowed", name, s, min, max);
-	return (int)n;
-}
-
-enum {
-	O_DOMAIN,
-	O_LISTEN,
-	O_ROOT,
-	O_ENGINES,
-	O_CPU,
-	O_POOL,
-	O_CLIENTS,
-	O_USER_CLIENTS,
-	O_HANDLES,
-	O_USER_WATCHES,
-	O_SPIN,
-	O_LOG,
-	O_FILTER,
-	O_VCHAN_USER,
-	O_TRUST_VCHAN,
-	O_VERBOSE,
-	O_VERSION,
-	O_HELP
-};
-
-static const struct option longopts[] = {
-	{ "domain", 1, NULL, O_DOMAIN },
-	{ "listen", 1, NULL, O_LISTEN },
-	{ "root", 1, NULL, O_ROOT },
-	{ "engines", 1, NULL, O_ENGINES },
-	{ "cpu", 1, NULL, O_CPU },
-	{ "pool", 1, NULL, O_POOL },
-	{ "max-clients", 1, NULL, O_CLIENTS },
-	{ "max-user-clients", 1, NULL, O_USER_CLIENTS },
-	{ "max-handles", 1, NULL, O_HANDLES },
-	{ "max-user-watches", 1, NULL, O_USER_WATCHES },
-	{ "spin", 1, NULL, O_SPIN },
-	{ "log", 1, NULL, O_LOG },
-	{ "no-filter", 0, NULL, O_FILTER },
-	{ "vchan-user", 1, NULL, O_VCHAN_USER },
-	{ "trust-vchan", 0, NULL, O_TRUST_VCHAN },
-	{ "verbose", 0, NULL, O_VERBOSE },
-	{ "version", 0, NULL, O_VERSION },
-	{ "help", 0, NULL, O_HELP },
-	{ NULL, 0, NULL, 0 },
-};
-
-/* As in the programs' configuration: virtuos.conf(5). */
-static void check_name(const char *name)
-{
-	static const char allowed[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-
-	if (!*name || strlen(name) > 31 || name[strspn(name, allowed)])
-		die("--domain %s: 1 to 31 letters, digits, '_', '.' and '-' are allowed", name);
-	if (!strcmp(name, "local") || !strcmp(name, "deny"))
-		die("--domain %s: a domain cannot have this name, which means something else in "
-		    "configurations",
-		    name);
-}
-
-static void set_option(int o, const char *arg)
-{
-	const struct transport *t;
-	const char *where, *problem;
-
-	switch (o) {
-	case O_DOMAIN:
-		check_name(arg);
-		opt.domain = arg;
-		break;
-	case O_LISTEN:
-		if (opt.nlisten == SVCD_LISTEN_MAX)
-			die("--listen: up to %d addresses are allowed", SVCD_LISTEN_MAX);
-		t = transport_find(arg, &where);
-		problem = t ? t->check(where) : "unix:PATH is allowed";
-		if (problem)
-			die("--listen %s: %s", arg, problem);
-		opt.listen[opt.nlisten++] = arg;
-		break;
-	case O_ROOT:
-		opt.root = arg;
-		break;
-	case O_ENGINES:
-		opt.engines = number("engines", arg, 1, SVCD_ENGINES_MAX);
-		break;
-	case O_CPU:
-		opt.cpu = number("cpu", arg, 0, 1023);
-		break;
-	case O_POOL:
-		opt.pool = number("pool", arg, 1, 1024);
-		break;
-	case O_CLIENTS:
-		opt.max_clients = number("max-clients", arg, 1, 2000);
-		break;
-	case O_USER_CLIENTS:
-		opt.max_user_clients = number("max-user-clients", arg, 1, 2000);
-		break;
-	case O_HANDLES:
-		opt.max_handles = number("max-handles", arg, 1, 1 << VOS_HANDLE_IDX_BITS);
-		break;
-	case O_USER_WATCHES:
-		opt.user_watches = number("max-user-watches", arg, 1, INT_MAX);
-		break;
-	case O_SPIN:
-		opt.spin_us = number("spin", arg, 0, 1000000);
-		break;
-	case O_LOG:
-		if (strcmp(arg, "stderr") && strcmp(arg, "syslog"))
-			die("--log %s: stderr or syslog is allowed", arg);
-		opt.syslog = !strcmp(arg, "syslog");
-		break;
-	case O_FILTER:
-		opt.no_filter = true;
-		break;
-	case O_VCHAN_USER:
-		opt.vchan_user = arg;
-		break;
-	case O_TRUST_VCHAN:
-		opt.trust_vchan = true;
-		break;
-	case O_VERBOSE:
-		opt.verbose = true;
-		break;
-	case O_VERSION:
-		puts("svcd " VIRTUOS_VERSION);
-		exit(0);
-	case O_HELP:
-		fputs(usage, stdout);
-		exit(0);
-	default:
-		fputs(usage, stderr);
-		exit(exit_status);
-	}
-}
-
-static void parse(int argc, char **argv)
-{
-	int o;
-
-	while ((o = getopt_long(argc, argv, "", longopts, NULL)) != -1)
-		set_option(o, optarg);
-	if (optind < argc)
-		die("%s: no such argument (see --help)", argv[optind]);
-	if (!opt.domain || !opt.nlisten)
-		die("--domain and --listen are needed (see --help)");
-	if (!opt.max_user_clients)
-		opt.max_user_clients = opt.max_clients - opt.max_clients / 4;
-	exit_status = 1;
 }
 
 int proc_fds = -1;
@@ -455,7 +267,8 @@ int main(int argc, char **argv)
 	sigset_t set;
 	int r = 0;
 
-	parse(argc, argv);
+	options_parse(argc, argv);
+	exit_status = 1;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of ours is an error of theirs */
 	sigemptyset(&set);

@@ -59,6 +59,11 @@ struct options {
 };
 extern struct options opt;
 
+/* Sets opt; ends with a message and status 2 if it cannot. options.c */
+void options_parse(int argc, char **argv);
+/* Nothing can be done: says so, and ends. */
+void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
 #define SVCD_ENGINES_MAX 16
 #define SVCD_ROOTS_MAX	 64
 #define SVCD_GROUPS_MAX	 65536

@@ -32,7 +32,7 @@ start() { # OPTION...: sets pid
 	local fd line
 	rm -f "$work/ready"
 	mkfifo "$work/ready"
-	"$svcd" --domain d --listen "unix:$work/run/a" "$@" >"$work/ready" 2>"$work/log" &
+	"$svcd" --domain d "${listen[@]}" "$@" >"$work/ready" 2>"$work/log" &
 	pid=$!
 	on_exit "end_process $pid"
 	exec {fd}<"$work/ready"
@@ -83,6 +83,42 @@ pid=$first ends TERM
 [ -S "$work/run/a" ] || wrong "the name of a newer service is removed"
 pid=$second ends TERM
 [ -z "$(ls "$work/run")" ] || wrong "the newer one leaves $(ls "$work/run")"
+
+# The same options in a file: what is for other domains does not count, the command line counts more.
+options() { # LINE...
+	printf '%s\n' "$@" >"$work/options"
+}
+
+listen=()
+options '[svcd]' 'spin = 20' 'verbose = yes' '; a comment' '[svcd d]' "listen = unix:$work/run/a" \
+	"listen = unix:$work/run/b" '[svcd other]' 'root = /nowhere'
+start --config "$work/options"
+[ -S "$work/run/a" ] && [ -S "$work/run/b" ] || wrong "the file's addresses: $(ls "$work/run")"
+ends TERM
+start --config "$work/options" --listen "unix:$work/run/c"
+[ "$(ls "$work/run")" = c ] || wrong "the file's addresses with one of the command line: $(ls "$work/run")"
+ends TERM
+refused 2 'are needed' --domain other --config "$work/options"
+listen=(--listen "unix:$work/run/a")
+options '[svcd d]' 'root = /nowhere'
+refused 1 'root /nowhere: No such file' --domain d "${listen[@]}" --config "$work/options"
+[ "$(id -u)" != 0 ] || { start --config "$work/options" --root "$work/root" && ends TERM; }
+wrong_line() { # PATTERN LINE...
+	local pattern=$1
+	shift
+	options '[svcd]' "$@"
+	refused 2 "$work/options:2: $pattern" --domain d "${listen[@]}" --config "$work/options"
+}
+wrong_line 'pool: a number from 1 to 1024 is allowed' 'pool = many'
+wrong_line 'listen: .* is allowed' 'listen = /run/x.sock'
+wrong_line 'verbose: yes or no is allowed' 'verbose = 1'
+wrong_line 'polo: no such option here' 'polo = 3'
+wrong_line 'domain: no such option here' 'domain = d'
+wrong_line 'neither a section nor' 'what is this'
+options 'pool = 3'
+refused 2 "$work/options:1: .svcd. and .svcd DOMAIN. are allowed" --domain d "${listen[@]}" \
+	--config "$work/options"
+refused 2 "config $work/none: No such file" --domain d "${listen[@]}" --config "$work/none"
 
 # Started from a shell that runs over the library, it serves others, not itself.
 library=$build/preload/libvirtuos.so
