@@ -163,6 +163,7 @@ static long most(enum vos_op op, const uint64_t a[6], const struct sizes *s, int
 		return INT64_MAX;
 	case VOS_OP_fcntl:
 		return INT32_MAX;
+	case VOS_OP_ioctl:
 	case VOS_OP_fgetxattr: /* of these the size, when it is asked for */
 	case VOS_OP_flistxattr:
 	case VOS_OP_getxattr:

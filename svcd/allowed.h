@@ -27,11 +27,11 @@ static inline bool allowed_family(int family, int protocol)
 	       (family == AF_NETLINK && protocol == NETLINK_ROUTE);
 }
 
-/* Requests of ioctl() without pointers in their data, which would be looked up here. */
+/* Requests of ioctl() without pointers in their data, which would be looked up here, but for one. */
 static const uint32_t allowed_ioctls[] = {
 	FIONREAD, TIOCOUTQ, SIOCATMARK, SIOCOUTQNSD, SIOCGSTAMP, SIOCGSTAMPNS, FIOQSIZE, FIGETBSZ,
 	FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETVERSION,
-	BLKGETSIZE64, BLKSSZGET, BLKBSZGET,
+	BLKGETSIZE64, BLKSSZGET, BLKBSZGET, SIOCGIFCONF, /* its pointer is our own */
 	/* interfaces: those with a struct ifreq by value */
 	SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR,
 	SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFTXQLEN, SIOCSIFFLAGS,

@@ -86,7 +86,8 @@ static const int never[] = {
 /* Not those that have signals sent (F_SETOWN, F_SETSIG, F_NOTIFY, F_SETLEASE). */
 static const int fcntl_commands[] = { F_GETFL,	    F_SETFL,	 F_DUPFD_CLOEXEC, F_GETPIPE_SZ,
 				      F_SETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS,	  F_GETLEASE,
-				      F_OFD_GETLK,  F_OFD_SETLK, F_OFD_SETLKW };
+				      F_OFD_GETLK,  F_OFD_SETLK, F_OFD_SETLKW,	  F_GET_RW_HINT,
+				      F_SET_RW_HINT };
 
 #ifdef SVCD_SANITIZED
 /* Reports, symbols, and at the end a tracer of all threads that looks for leaks. */

@@ -151,12 +151,31 @@ stage_hostile() {
 		env WAIT=$wait bash "$top/test/fuzz/service.sh" "$build/asan" $seconds
 }
 
+# The unit tests once more, with sanitizers in what they test.
+sanitized_units() {
+	local t targets=()
+	for t in "$build"/test/unit/*_test; do
+		t=${t##*/}
+		[[ $t == *_tsan_test ]] || ! wanted "sanitized/$t" || targets+=("$t")
+	done
+	[ ${#targets[@]} -gt 0 ] || return 0
+	if ! sanitized_build "$build/asan" address,undefined "${targets[@]}" svcd:executable; then
+		fail sanitized/unit "the build with sanitizers fails"
+		return
+	fi
+	for t in "${targets[@]}"; do
+		simple_test "sanitized/$t" 240 env ASAN_OPTIONS=detect_leaks=0:disable_coredump=0 \
+			VT_SIZE=quick "$build/asan/test/unit/$t"
+	done
+}
+
 # The behaviour programs once more, with sanitizers in both sides. Not those with an allocator or an
 # environment that leave no place for the sanitizer, nor cancelled threads and coroutines, whose moves it
 # does not follow, nor small stacks, of which it takes much, nor bad pointers, which it reads before us.
 # Leaks are looked for by the stage "hostile", where svcd can see /proc.
 stage_sanitized() {
 	local except='^(bad_values|cancel|emfile|exec_inherit|handler_stacks|own_malloc|small_stack)$'
+	sanitized_units
 	wanted sanitized/behaviour || return 0
 	if ! sanitized_build "$build/asan" address,undefined svcd:executable virtuos:shared_library
 	then

@@ -264,6 +264,21 @@ static long lock_call(uint64_t w, long cmd, long arg)
 	return r == -ENOLINK ? vos_dead(w, false) : r;
 }
 
+static long hint_call(long fd, uint64_t w, long cmd, uint64_t *hint)
+{
+	long r;
+
+	if (!hint)
+		return -EFAULT;
+	r = vos_forward_fd(VOS_OP_fcntl, w,
+			   (const long[6]){ fd, cmd, cmd == F_SET_RW_HINT ? (long)*hint : 0 });
+	if (r < 0)
+		return r;
+	if (cmd == F_GET_RW_HINT)
+		*hint = (uint64_t)r;
+	return 0;
+}
+
 static long fcntl_remote(long fd, uint64_t w, long cmd, long arg)
 {
 	switch (cmd) {
@@ -289,8 +304,12 @@ static long fcntl_remote(long fd, uint64_t w, long cmd, long arg)
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW:
 		return lock_call(w, cmd, arg);
+	case F_GET_RW_HINT:
+	case F_SET_RW_HINT:
+		return hint_call(fd, w, cmd, (uint64_t *)arg);
 	case F_SETOWN: /* signals for descriptors of another kernel: there are none */
 	case F_SETSIG:
+		return arg ? -EOPNOTSUPP : 0;
 	case F_SETOWN_EX:
 		return -EOPNOTSUPP;
 	case F_GETOWN:

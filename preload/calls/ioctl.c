@@ -53,7 +53,7 @@ static const struct type types[] = {
 	GET(BLKGETSIZE64, uint64_t),
 	GET(BLKSSZGET, int),
 	GET(BLKBSZGET, int),
-	/* interfaces; SIOCGIFCONF holds a pointer and is not here */
+	/* interfaces; SIOCGIFCONF holds a pointer: list_interfaces() */
 	BOTH(SIOCGIFNAME, struct ifreq),
 	BOTH(SIOCGIFINDEX, struct ifreq),
 	BOTH(SIOCGIFFLAGS, struct ifreq),
@@ -105,6 +105,28 @@ static long forward(uint64_t w, unsigned long nr, long arg)
 	return r == -ENOLINK ? vos_dead(w, false) : r;
 }
 
+/* Room for the list travels by itself; without any the answer is how much it takes. */
+static long list_interfaces(uint64_t w, struct ifconf *c)
+{
+	bool room = c->ifc_len >= (int)sizeof(struct ifreq);
+	const uint64_t a[6] = { w, SIOCGIFCONF, 0, room ? (uint64_t)c->ifc_buf : 0,
+				room ? (uint64_t)c->ifc_len : 0 };
+	long r = vos_forward(VOS_OP_ioctl, VOS_WORD_DOMAIN(w), a, NULL);
+
+	if (r < 0)
+		return r == -ENOLINK ? vos_dead(w, false) : r;
+	c->ifc_len = room || !c->ifc_buf ? (int)r : 0;
+	return 0;
+}
+
+/* Nothing signals what happens in another kernel: so that is off, and stays off. */
+static long no_signals(const int *on)
+{
+	if (!on)
+		return -EFAULT;
+	return *on ? -EOPNOTSUPP : 0;
+}
+
 long vos_sys_ioctl(long fd, long nr, long arg, long a3, long a4, long a5)
 {
 	uint64_t w = vos_fd(fd);
@@ -122,6 +144,10 @@ long vos_sys_ioctl(long fd, long nr, long arg, long a3, long a4, long a5)
 	case FICLONERANGE:
 	case FIDEDUPERANGE:
 		return -EOPNOTSUPP;
+	case FIOASYNC:
+		return no_signals((const int *)arg);
+	case SIOCGIFCONF:
+		return arg ? list_interfaces(w, (struct ifconf *)arg) : -EFAULT;
 	default:
 		return forward(w, (unsigned)nr, arg);
 	}

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -104,6 +105,12 @@ static long get_flags(struct ofd *o)
 	return (r & ~O_NONBLOCK) | (o->desc->nonblock ? O_NONBLOCK : 0);
 }
 
+/* To the kernel it is behind a pointer, to the program's library a number. */
+static long rw_hint(int fd, int cmd, uint64_t hint)
+{
+	return fcntl(fd, cmd, &hint) ? -errno : cmd == F_GET_RW_HINT ? (long)hint : 0;
+}
+
 long svcd_call_fcntl(struct call *c)
 {
 	long r;
@@ -113,6 +120,9 @@ long svcd_call_fcntl(struct call *c)
 		return get_flags(c->ofd[0]);
 	case F_SETFL:
 		return set_flags(c->ofd[0], (int)c->a[2]);
+	case F_GET_RW_HINT:
+	case F_SET_RW_HINT:
+		return rw_hint(c->ofd[0]->fd, (int)c->a[1], (uint64_t)c->a[2]);
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 	case F_ADD_SEALS:
@@ -127,6 +137,14 @@ long svcd_call_fcntl(struct call *c)
 
 /* ioctl: a[1] request, a[2] data in, a[3] room for data out; how large is the library's list. */
 #define IOCTL_MAX 4096
+
+/* Straight into the block, where the kernel only writes; no block: how long the list is. */
+static long list_interfaces(struct call *c)
+{
+	struct ifconf list = { .ifc_len = (int)c->len[3], .ifc_buf = (char *)c->a[3] };
+
+	return ioctl(c->ofd[0]->fd, SIOCGIFCONF, &list) ? -errno : list.ifc_len;
+}
 
 long svcd_call_ioctl(struct call *c)
 {
@@ -144,6 +162,8 @@ long svcd_call_ioctl(struct call *c)
 		c->ofd[0]->desc->nonblock = *(int *)data != 0;
 		return 0;
 	}
+	if (nr == SIOCGIFCONF)
+		return list_interfaces(c);
 	if (!allowed_ioctl(nr))
 		return -ENOTTY;
 	call_may_block(c);

@@ -205,6 +205,7 @@ static int lock(int fd, int cmd, short type, off_t start, off_t len)
 
 static void control(enum kind k)
 {
+	uint64_t hint = RWH_WRITE_LIFE_SHORT, wrong = 77;
 	int n = 0;
 
 	E(fcntl(fd, F_GETFD));
@@ -225,6 +226,9 @@ static void control(enum kind k)
 	E(flock(fd, LOCK_EX | LOCK_NB));
 	E(flock(fd, LOCK_UN));
 	E(flock(fd, 0));
+	E(fcntl(fd, F_SET_RW_HINT, &hint));
+	E(fcntl(fd, F_GET_RW_HINT, &hint));
+	E(fcntl(fd, F_SET_RW_HINT, &wrong));
 	E(fcntl(fd, F_GETPIPE_SZ));
 	E(fcntl(fd, F_GET_SEALS));
 	E(ioctl(fd, FIONREAD, &n));
@@ -232,6 +236,14 @@ static void control(enum kind k)
 	E(ioctl(fd, FIGETBSZ, &n));
 	E(ioctl(fd, TIOCOUTQ, &n));
 	E(close_range(fd, fd, 8));
+}
+
+/* There are none, but they can be turned off. */
+static void signals(enum kind k)
+{
+	E(fcntl(fd, F_SETOWN, 0));
+	E(fcntl(fd, F_GETOWN));
+	E(ioctl(fd, FIOASYNC, &(int){ 0 }));
 }
 
 /* A lock on what is neither a file nor a directory locks nothing that could be asked for. */
@@ -279,6 +291,8 @@ int main(void)
 		attributes(k);
 		names(k);
 		control(k);
+		if (k != PATH && k != DIRPATH && k != LINKPATH)
+			signals(k);
 		if (k < FIFO || k == LOCAL_FILE)
 			locks(k);
 		if (k < DIRPATH || k == LOCAL_FILE)
