@@ -9,8 +9,10 @@
  * goes on with the handles of the process that left it, and with its incarnation.
  */
 #define _GNU_SOURCE
+#include "preload/lock.h"
 #include "preload/process.h"
 #include "preload/vos.h"
+#include "ring/attach.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -42,42 +44,6 @@ int vos_pid(void)
 	if (unlikely(!pid))
 		pid = (int)vos_raw0(SYS_getpid);
 	return pid;
-}
-
-static bool try_lock(_Atomic int *l, uint64_t *mask)
-{
-	const uint64_t all = ~0ull;
-
-	vos_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)mask, sizeof(all));
-	/* Acquire: pairs with unlock(). */
-	if (!atomic_exchange_explicit(l, 1, memory_order_acquire))
-		return true;
-	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
-	return false;
-}
-
-/* Signals are heard as long as somebody else has it, which may take as long as a service takes. */
-static void lock(_Atomic int *l, uint64_t *mask)
-{
-	const struct timespec t = { 0, 100000 };
-
-	while (!try_lock(l, mask))
-		vos_raw2(SYS_nanosleep, (long)&t, 0);
-}
-
-static void unlock(_Atomic int *l, const uint64_t *mask)
-{
-	/* Release: pairs with try_lock(). */
-	atomic_store_explicit(l, 0, memory_order_release);
-	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static struct vos_chan *new_chan(void)
@@ -169,7 +135,7 @@ static struct vos_chan *attach(unsigned dom, uint64_t blocked, long *err)
 
 static bool known_silent(const struct vos_domain *d, int64_t since)
 {
-	return d->silent && (since < d->silent || now_ms() - d->silent < SILENT_MS);
+	return d->silent && (since < d->silent || vos_now_ms() - d->silent < SILENT_MS);
 }
 
 /* Under the lock. -EINTR: a signal is to be delivered first. */
@@ -187,8 +153,8 @@ static struct vos_chan *attach_patiently(unsigned dom, int64_t since, uint64_t b
 	d->silent = 0;
 	if (c || *err == -ENOMEM || *err == -EACCES)
 		return c;
-	if (*err == -ETIMEDOUT || (*err == -EINTR && now_ms() - since >= ANSWER_MS))
-		d->silent = now_ms();
+	if (*err == -ETIMEDOUT || (*err == -EINTR && vos_now_ms() - since >= ANSWER_MS))
+		d->silent = vos_now_ms();
 	else if (*err == -EINTR)
 		return NULL;
 	/* It makes no difference why: the domain is not there. */
@@ -198,10 +164,9 @@ static struct vos_chan *attach_patiently(unsigned dom, int64_t since, uint64_t b
 
 struct vos_chan *vos_domain_chan(unsigned dom, long *err)
 {
-	const struct timespec t = { 0, 100000 };
 	const struct vos_handled before = vos_handled;
 	const uint32_t umasks = vos_umasks();
-	int64_t since = now_ms();
+	int64_t since = vos_now_ms();
 	struct vos_chan *c;
 	uint64_t mask;
 
@@ -213,12 +178,12 @@ struct vos_chan *vos_domain_chan(unsigned dom, long *err)
 	do {
 		*err = -EINTR;
 		c = NULL;
-		if (!try_lock(&attaching, &mask)) {
-			vos_raw2(SYS_nanosleep, (long)&t, 0);
+		if (!vos_try_lock(&attaching, &mask)) {
+			vos_lock_pause();
 			continue;
 		}
 		c = attach_patiently(dom, since, mask, err);
-		unlock(&attaching, &mask);
+		vos_unlock(&attaching, &mask);
 	} while (!c && *err == -EINTR && vos_handled.hard == before.hard);
 	if (c && vos_umasks() != umasks)
 		vos_umask_tell(dom);
@@ -248,10 +213,10 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 	/* Some other thread has found out, and may already wait for the next one to answer. */
 	if (atomic_load(&d->chan) != c)
 		return;
-	lock(&attaching, &mask);
+	vos_lock(&attaching, &mask);
 	if (atomic_compare_exchange_strong(&d->chan, &expected, NULL))
 		next_incarnation(d);
-	unlock(&attaching, &mask);
+	vos_unlock(&attaching, &mask);
 }
 
 void vos_domain_leave(struct vos_chan *c, struct vos_lane *l)
@@ -264,10 +229,10 @@ void vos_domain_leave(struct vos_chan *c, struct vos_lane *l)
 	atomic_store(&l->owner, 0);
 	if (!atomic_load(&c->dead))
 		return;
-	lock(&attaching, &mask);
+	vos_lock(&attaching, &mask);
 	if (!vos_chan_used(c, vos_pid()))
 		c->transport->close(c);
-	unlock(&attaching, &mask);
+	vos_unlock(&attaching, &mask);
 }
 
 static bool find_root(struct vos_domain *d, int p, long *root, uint64_t *base)
@@ -290,14 +255,14 @@ static long note_root(struct vos_domain *d, const struct vos_chan *c, long r, in
 {
 	uint64_t mask;
 
-	lock(&attaching, &mask);
+	vos_lock(&attaching, &mask);
 	if (d->chan == c) {
 		d->root_prefix[r] = (uint8_t)p;
 		d->nroots = (uint32_t)r + 1;
 	} else {
 		r = -ENOLINK;
 	}
-	unlock(&attaching, &mask);
+	vos_unlock(&attaching, &mask);
 	return r;
 }
 
@@ -345,13 +310,13 @@ long vos_domain_root(int p, uint64_t *base)
 		return r;
 	if (likely(find_root(d, p, &r, base)))
 		return r;
-	lock(&naming, &mask);
+	vos_lock(&naming, &mask);
 	if (!find_root(d, p, &r, base)) {
 		r = name_root(prefix->root, d, dom, p);
 		if (r >= 0 && !find_root(d, p, &r, base)) /* gone again */
 			r = -ENOLINK;
 	}
-	unlock(&naming, &mask);
+	vos_unlock(&naming, &mask);
 	return r;
 }
 

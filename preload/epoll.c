@@ -25,6 +25,7 @@
 #define _GNU_SOURCE
 #include "preload/epoll.h"
 #include "preload/change.h"
+#include "preload/lock.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -43,19 +44,12 @@ static _Atomic int locked;
 
 void vos_epoll_lock(uint64_t *mask)
 {
-	const uint64_t all = ~0ull;
-	const struct timespec t = { 0, 100000 };
-
-	vos_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)mask, sizeof(all));
-	/* Acquire: pairs with vos_epoll_unlock(). */
-	while (atomic_exchange_explicit(&locked, 1, memory_order_acquire))
-		vos_raw2(SYS_nanosleep, (long)&t, 0);
+	vos_lock(&locked, mask);
 }
 
 void vos_epoll_unlock(const uint64_t *mask)
 {
-	atomic_store_explicit(&locked, 0, memory_order_release);
-	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, 0, sizeof(*mask));
+	vos_unlock(&locked, mask);
 }
 
 static void *map(size_t size)

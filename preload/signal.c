@@ -21,13 +21,6 @@
 
 #define RESERVED 32 /* this one and the next are libc's own */
 
-struct kernel_sigaction {
-	void (*handler)(int);
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
 static void to_kernel(struct kernel_sigaction *k, const struct sigaction *act)
 {
 	k->handler = act->sa_handler;

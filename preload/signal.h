@@ -6,6 +6,14 @@
 
 #include <signal.h>
 
+/* As the kernel has it. */
+struct kernel_sigaction {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
 /* sigaction(), with our way back for the handler: 0 or -errno. */
 long vos_sigaction(int sig, const struct sigaction *act, struct sigaction *old) HIDDEN;
 /* Does the program ignore SIGPIPE? Known once it has been asked or told by vos_sigaction(). */

@@ -8,6 +8,7 @@
  * descriptor nor by atfork handlers, so it calls none of libc's functions that have state.
  */
 #define _GNU_SOURCE
+#include "preload/signal.h"
 #include "preload/spawn.h"
 #include "preload/wrap.h"
 
@@ -36,12 +37,6 @@ static spawn_fn *real_spawn, *real_spawnp;
 
 /* --- the child ------------------------------------------------------------------------------ */
 
-/* As the kernel has it. */
-struct kernel_sigaction {
-	unsigned long handler, flags, restorer;
-	uint64_t mask;
-};
-
 static void default_signals(uint64_t set, bool all)
 {
 	struct kernel_sigaction none = { 0 }, now;
@@ -49,7 +44,7 @@ static void default_signals(uint64_t set, bool all)
 	for (int sig = 1; sig <= NSIGNALS; sig++) {
 		if (!(set >> (sig - 1) & 1)) {
 			if (!all || vos_raw4(SYS_rt_sigaction, sig, 0, &now, sizeof(now.mask)) ||
-			    now.handler <= 1 /* default, ignored */)
+			    now.handler == SIG_DFL || now.handler == SIG_IGN)
 				continue;
 		}
 		vos_raw4(SYS_rt_sigaction, sig, &none, 0, sizeof(none.mask));

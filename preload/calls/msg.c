@@ -11,6 +11,7 @@
 #include "preload/calls/cursor.h"
 #include "preload/calls/rw.h"
 #include "preload/calls/socket.h"
+#include "preload/many.h"
 #include "preload/pass.h"
 
 #include <limits.h>
@@ -424,20 +425,13 @@ long vos_sys_sendmmsg(long fd, long msgs, long count, long flags, long a4, long 
 	return i ? (long)i : r;
 }
 
-static int64_t now(void)
+/* What is left; false: nothing. */
+static bool time_left(struct timespec *t, int64_t deadline)
 {
-	struct timespec t;
+	int64_t left = vos_left(deadline);
 
-	vos_raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
-/* What is left until @end; false: nothing. */
-static bool time_left(struct timespec *t, int64_t end)
-{
-	int64_t left = end - now();
-
-	left = left > 0 ? left : 0;
+	if (left == VOS_FOREVER)
+		return true;
 	*t = (struct timespec){ left / 1000000000, left % 1000000000 };
 	return left > 0;
 }
@@ -450,7 +444,7 @@ long vos_sys_recvmmsg(long fd, long msgs, long count, long flags, long timeout, 
 	unsigned n = (unsigned)count, i;
 	uint64_t w = vos_fd(fd);
 	struct vos_waits how;
-	int64_t end = 0;
+	int64_t ns, deadline;
 	long r;
 
 	(void)a5;
@@ -463,13 +457,10 @@ long vos_sys_recvmmsg(long fd, long msgs, long count, long flags, long timeout, 
 	r = vos_not_socket(w);
 	if (r)
 		return r;
-	if (t) {
-		if (t->tv_sec < 0 || (unsigned long)t->tv_nsec >= 1000000000)
-			return -EINVAL;
-		end = t->tv_sec < INT64_MAX / 4000000000ll
-			      ? now() + t->tv_sec * 1000000000ll + t->tv_nsec
-			      : INT64_MAX;
-	}
+	r = vos_timeout(t, &ns);
+	if (r)
+		return r;
+	deadline = vos_deadline(ns);
 	how = vos_wait_of(fd, false);
 	for (i = 0; i < n && i < MESSAGES; i++) {
 		r = vos_recv_msg(w, &m[i].msg_hdr, flags & ~(long)MSG_WAITFORONE, how);
@@ -478,7 +469,7 @@ long vos_sys_recvmmsg(long fd, long msgs, long count, long flags, long timeout, 
 		m[i].msg_len = (unsigned)r;
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
-		if ((t && !time_left(t, end)) || m[i].msg_hdr.msg_flags & MSG_OOB) {
+		if ((t && !time_left(t, deadline)) || m[i].msg_hdr.msg_flags & MSG_OOB) {
 			i++;
 			break;
 		}
