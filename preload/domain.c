@@ -85,7 +85,11 @@ static int try_attach(struct vos_chan *c, unsigned dom, const uint64_t ticket[2]
 	return r;
 }
 
-/* Handles of this incarnation are dead from now on, and its roots forgotten. */
+/*
+ * Handles of this incarnation are dead from now on, and its roots forgotten. Under the lock, as all
+ * that is written to inc, nroots and root_prefix; sequentially consistent, as they all are: pairs
+ * with find_root(), which reads inc before the roots, and vos_domain_prefix(), which does after them.
+ */
 static void next_incarnation(struct vos_domain *d)
 {
 	d->nroots = 0;
@@ -210,7 +214,8 @@ void vos_domain_lost(unsigned dom, struct vos_chan *c)
 	/* It stays where it is, and whoever comes to it finds it dead: there will be no other. */
 	if (vos_chan_confined)
 		return;
-	/* Some other thread has found out, and may already wait for the next one to answer. */
+	/* Some other thread has found out, and may already wait for the next one to answer. Only a
+	 * look: the exchange below decides, under the lock. */
 	if (atomic_load(&d->chan) != c)
 		return;
 	vos_lock(&attaching, &mask);
@@ -226,6 +231,8 @@ void vos_domain_leave(struct vos_chan *c, struct vos_lane *l)
 	if (vos_chan_confined)
 		return;
 	forget_wake_fd(l);
+	/* Release: pairs with take_lane(). And sequentially consistent with vos_chan_kill() and
+	 * others who leave: the last one of them finds it dead, and no owner. */
 	atomic_store(&l->owner, 0);
 	if (!atomic_load(&c->dead))
 		return;
@@ -237,7 +244,8 @@ void vos_domain_leave(struct vos_chan *c, struct vos_lane *l)
 
 static bool find_root(struct vos_domain *d, int p, long *root, uint64_t *base)
 {
-	/* The incarnation first: if the roots are already those of the next, the base is stale. */
+	/* The incarnation first: if the roots are already those of the next, the base is stale.
+	 * Pairs with next_incarnation(), and the number of roots with note_root(). */
 	uint8_t inc = d->inc;
 	uint32_t n = d->nroots;
 
@@ -256,7 +264,8 @@ static long note_root(struct vos_domain *d, const struct vos_chan *c, long r, in
 	uint64_t mask;
 
 	vos_lock(&attaching, &mask);
-	if (d->chan == c) {
+	if (d->chan == c) { /* which changes under the lock only */
+		/* Before the number of them: pairs with find_root(). */
 		d->root_prefix[r] = (uint8_t)p;
 		d->nroots = (uint32_t)r + 1;
 	} else {
@@ -325,7 +334,8 @@ int vos_domain_prefix(unsigned dom, uint8_t inc, uint64_t root)
 	struct vos_domain *d = &vos_domain[dom];
 	int p = root < d->nroots ? d->root_prefix[root] : -1;
 
-	/* Last: those of the next incarnation are noted after it has begun. */
+	/* Last: those of the next incarnation are noted after it has begun. Pairs with
+	 * next_incarnation(). */
 	return d->inc == inc ? p : -1;
 }
 

@@ -118,6 +118,10 @@ void vos_chan_destroy(struct vos_chan *c)
 	c->program = c->service = NULL;
 }
 
+/*
+ * Sequentially consistent, so an acquire: pairs with the store of 0 by who has left it, whose calls
+ * are over. Of a dead thread the kernel has told us so.
+ */
 static bool take_lane(struct vos_lane *l, int old, int tid)
 {
 	return atomic_compare_exchange_strong(&l->owner, &old, tid);
@@ -170,6 +174,7 @@ bool vos_chan_used(struct vos_chan *c, int pid)
 	return false;
 }
 
+/* Relaxed: a look, made again by whoever is about to sleep. Pairs with vos_chan_kill(). */
 bool vos_chan_alive(struct vos_chan *c)
 {
 	return !atomic_load_explicit(&c->dead, memory_order_relaxed) &&
@@ -178,7 +183,7 @@ bool vos_chan_alive(struct vos_chan *c)
 
 void vos_chan_kill(struct vos_chan *c)
 {
-	if (atomic_exchange(&c->dead, true))
+	if (atomic_exchange(&c->dead, true)) /* one does what follows, once */
 		return;
 	/* Whoever looks from now on sees it, by the one or the other; wake those who looked before.
 	 */

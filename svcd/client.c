@@ -180,7 +180,7 @@ void client_drop_all(bool (*which)(const struct client *, const void *), const v
 /* Any thread. It dies at the next turn: its memory may be in use further up. */
 void client_break(struct client *cl, const char *why)
 {
-	if (atomic_exchange(&cl->broken, true))
+	if (atomic_exchange(&cl->broken, true)) /* one says so; others only do less for it then */
 		return;
 	log_line(4, "client %s: broke the rules (%s), dropped", cl->label, why);
 	if (engine_post(cl->engine, drop_broken, client_get(cl)))
@@ -306,6 +306,7 @@ int client_prepare(struct client *cl, const struct vos_hello *h, const char **wh
 	int r;
 
 	*why = "too many clients";
+	/* Made and counted by this thread; those that go may be counted a moment longer. */
 	if (atomic_load(&client_count) > opt.max_clients)
 		return -EUSERS;
 	*why = "too many clients of this user";

@@ -19,6 +19,13 @@
 
 #define IDLE_SECONDS 1
 
+/*
+ * Of a call:	state		parked or not: the driver alone; queued, taken: under the lock
+ *		tid		who runs it, 0: nobody; under the lock
+ *		cancelled	set by the driver, under the lock; read without: who misses it has
+ *				been sent a signal, and is sent more
+ */
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static struct list queue = { &queue, &queue };

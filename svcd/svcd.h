@@ -211,7 +211,11 @@ enum ofd_kind {
 	OFD_PATH, /* opened with O_PATH: good for very few calls */
 };
 
-/* What all duplicates of an open description share, and the kernel does not keep for us. */
+/*
+ * What all duplicates of an open description share, and the kernel does not keep for us. What is
+ * atomic is a value of its own, that calls which run meanwhile see or do not: it pairs with nothing,
+ * unless it says so.
+ */
 struct description {
 	_Atomic int refs;
 	_Atomic bool nonblock; /* the program's O_NONBLOCK; sockets and pipes here always have it */
@@ -405,17 +409,17 @@ struct call {
 	bool in_pool;
 	bool blocking; /* the driver marked itself: it may get stuck */
 	bool timed_out;
-	_Atomic bool cancelled;
+	_Atomic bool cancelled; /* by the driver; pool.c */
 	bool timer_set;
-	_Atomic enum call_state state;
-	uint64_t raw[6];    /* arguments as posted */
-	uint64_t extra;	    /* reference to the block for redirects and the like */
-	long a[6];	    /* decoded: numbers, descriptors, pointers */
-	uint32_t len[6];    /* bytes behind a pointer */
-	uint64_t small[6];  /* data that goes back in the entry itself */
-	uint8_t nsmall;	    /* bytes of it at most; 0: it has a block, or none */
-	struct ofd *ofd[2]; /* behind the handles; references only while held */
-	int base[2];	    /* directories that paths start from, or -errno */
+	_Atomic enum call_state state; /* pool.c */
+	uint64_t raw[6];	       /* arguments as posted */
+	uint64_t extra;		       /* reference to the block for redirects and the like */
+	long a[6];		       /* decoded: numbers, descriptors, pointers */
+	uint32_t len[6];	       /* bytes behind a pointer */
+	uint64_t small[6];	       /* data that goes back in the entry itself */
+	uint8_t nsmall;		       /* bytes of it at most; 0: it has a block, or none */
+	struct ofd *ofd[2];	       /* behind the handles; references only while held */
+	int base[2];		       /* directories that paths start from, or -errno */
 	uint32_t base_root[2];
 	uint8_t nbases;
 	bool held;	      /* the references above and one of the client are ours */
@@ -440,7 +444,7 @@ struct call {
 	size_t taken; /* how far it has moved the file's position */
 	/* pool */
 	struct list job;
-	_Atomic int tid;
+	_Atomic int tid; /* pool.c */
 	struct ident *ident;
 	mode_t umask;
 };
