@@ -6,6 +6,7 @@
 #   vmlinuz          the kernel of every domain; its version is in the file "kernel"
 #   modules/         lib/modules of that kernel
 #   headers/         what a module for that kernel is built against: headers/build
+#   checkpatch.pl    from the kernel's source, with its lists
 #   dom0.squashfs    Debian with Xen's tools
 #   app.squashfs     the same without them: the application domain's userland
 #
@@ -32,7 +33,7 @@ fetch_debs='
 		sed -n "s/.*Depends: linux-image-//p" | head -n 1)
 	chroot "$1" sh -ec "cd /debs; apt-get -q download linux-image-$version \
 		linux-headers-$version linux-headers-${version%-amd64}-common \
-		linux-kbuild-${version%%.0-*} xen-hypervisor-4.17-amd64"
+		linux-kbuild-${version%%.0-*} linux-source-${version%%.0-*} xen-hypervisor-4.17-amd64"
 	echo "$version" >"$1/debs/kernel"
 '
 
@@ -75,6 +76,16 @@ unpack_headers() {
 	ln -s "usr/src/linux-headers-$(cat "$out/kernel")" "$dir/build"
 }
 
+unpack_checkpatch() {
+	local name names=()
+	for name in checkpatch.pl spelling.txt const_structs.checkpatch; do
+		names+=("*/scripts/$name")
+	done
+	dpkg-deb --fsys-tarfile "$debs"/linux-source-*.deb |
+		tar -x -O --wildcards './usr/src/*.tar.xz' |
+		tar -x -J -C "$out" --strip-components=2 --wildcards "${names[@]}"
+}
+
 unpack_xen() {
 	dpkg-deb --fsys-tarfile "$debs"/xen-hypervisor-*.deb |
 		tar -x -O --wildcards './boot/xen-*.gz' | gzip -dc >"$out/xen"
@@ -89,6 +100,7 @@ squash() { # NAME OPTION...
 make_root
 unpack_kernel
 unpack_headers
+unpack_checkpatch
 unpack_xen
 squash dom0
 squash app -wildcards -e 'usr/lib/xen-*' usr/lib/xen-common etc/xen 'etc/init.d/xen*'
