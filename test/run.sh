@@ -50,6 +50,7 @@ packages=(
 	iproute2 procps util-linux e2fsprogs strace elfutils
 	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
 	nginx-light redis-server redis-tools iperf3 fio openssh-client openssh-server
+	apache2-bin mariadb-server-core mariadb-client-core sysbench postgresql postgresql-contrib
 	"${lab_packages[@]}"
 )
 
