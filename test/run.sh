@@ -50,7 +50,8 @@ packages=(
 	iproute2 procps util-linux e2fsprogs strace elfutils
 	bash coreutils findutils grep tar gzip sqlite3 git python3 perl curl wget
 	nginx-light redis-server redis-tools iperf3 fio openssh-client openssh-server
-	apache2-bin mariadb-server-core mariadb-client-core sysbench postgresql postgresql-contrib
+	apache2-bin mariadb-server-core mariadb-client-core sysbench postgresql make uwsgi-core
+	uwsgi-plugin-python3
 	"${lab_packages[@]}"
 )
 
