@@ -24,9 +24,15 @@ struct vchan_page {
 	u32 grants[];
 };
 
+static_assert(offsetof(struct vchan_page, grants) +
+		      2 * ((1u << VIRTUOS_ORDER_MAX) / PAGE_SIZE) * sizeof(u32) <=
+	      VIRTUOS_CREDS_AT);
+static_assert(VIRTUOS_CREDS_AT + sizeof(struct virtuos_creds) <= PAGE_SIZE);
+
+struct virtuos_service;
+
 struct virtuos_lane {
 	wait_queue_head_t wait;
-	unsigned long due; /* bit 0: taken from the ready queue, and nobody has slept since */
 	struct eventfd_ctx *eventfd; /* under virtuos_channel.lane_lock */
 };
 
@@ -38,6 +44,7 @@ struct virtuos_ready {
 	struct page **page; /* of the service's area */
 	u32 off, slots, lanes;
 	u32 head;
+	u32 spare; /* events that may come for nothing: what they tell of has been taken */
 };
 
 /* A lane; -EAGAIN: there is none; -EOVERFLOW: some were lost; -EPROTO: that is none. */
@@ -51,14 +58,16 @@ int virtuos_ready_selftest(void);
  *	MAKE		memory, grants, event channel; once
  *	OFFER		xenstore; once
  *	interrupt	lanes are woken
- *	broken		the service is gone, or lied: everybody is woken, and told so for ever
- *	flush		by the process that made it, when it ends: the service is told
+ *	broken		the service is gone, or lied, or the program ends it: everybody is woken, and
+ *			told so for ever, the service, too
+ *	flush		by the process that made it, when it ends: that breaks it
  *	release		the last file descriptor, the last mapping: all is given back
  */
 struct virtuos_channel {
 	struct mutex lock; /* MAKE, OFFER, CREDS */
 	bool made;	   /* all below is set; release, pairs with made() */
 	int broken;	   /* 0 or -errno */
+	u32 creds;	   /* number of their last change */
 	fl_owner_t owner;
 	domid_t domid;
 	struct vchan_page *vchan;
@@ -72,10 +81,10 @@ struct virtuos_channel {
 	int irq;			 /* 0: none */
 	char dir[64 + VIRTUOS_NAME_MAX]; /* in xenstore */
 	bool published;
-	struct xenbus_watch watch;
-	char watched[64 + VIRTUOS_NAME_MAX];
-	bool watching;
+	struct virtuos_service *service;
+	struct list_head of_service;
 	struct virtuos_ready ready;
+	u32 service_size; /* bytes of the service's area, whose pages ready names */
 	u32 nlanes;
 	struct virtuos_lane *lane; /* and one more, for any event */
 	spinlock_t lane_lock;
@@ -87,9 +96,14 @@ int virtuos_make(struct virtuos_channel *c, const struct virtuos_make *m);
 void virtuos_free(struct virtuos_channel *c);
 
 /* offer.c */
-int virtuos_offer(struct virtuos_channel *c, struct virtuos_offer *o);
+int virtuos_find(struct virtuos_find *f);
+int virtuos_offer(struct virtuos_channel *c, const struct virtuos_offer *o);
 int virtuos_write_creds(struct virtuos_channel *c);
 void virtuos_withdraw(struct virtuos_channel *c);
+
+/* service.c */
+int virtuos_join(struct virtuos_channel *c, const char *name);
+void virtuos_leave(struct virtuos_channel *c);
 
 /* wake.c */
 irqreturn_t virtuos_interrupt(int irq, void *channel);

@@ -47,7 +47,18 @@ static int make(struct virtuos_channel *c, const struct virtuos_make __user *arg
 	return r;
 }
 
-static int offer(struct virtuos_channel *c, struct virtuos_offer __user *arg)
+static int find(struct virtuos_find __user *arg)
+{
+	struct virtuos_find f;
+	int r;
+
+	if (copy_from_user(&f, arg, sizeof(f)))
+		return -EFAULT;
+	r = virtuos_find(&f);
+	return r ?: copy_to_user(arg, &f, sizeof(f)) ? -EFAULT : 0;
+}
+
+static int offer(struct virtuos_channel *c, const struct virtuos_offer __user *arg)
 {
 	struct virtuos_offer o;
 	int r;
@@ -57,7 +68,7 @@ static int offer(struct virtuos_channel *c, struct virtuos_offer __user *arg)
 	mutex_lock(&c->lock);
 	r = virtuos_offer(c, &o);
 	mutex_unlock(&c->lock);
-	return r ?: copy_to_user(arg, &o, sizeof(o)) ? -EFAULT : 0;
+	return r;
 }
 
 static long virtuos_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -68,6 +79,8 @@ static long virtuos_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 	struct virtuos_wait wait;
 	int r;
 
+	if (cmd == VIRTUOS_FIND)
+		return find(user);
 	if (cmd == VIRTUOS_MAKE)
 		return make(c, user);
 	if (!made(c))
@@ -83,34 +96,57 @@ static long virtuos_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		if (copy_from_user(&lane_fd, user, sizeof(lane_fd)))
 			return -EFAULT;
 		return virtuos_lane_fd(c, &lane_fd);
-	case VIRTUOS_RING:
-		notify_remote_via_irq(c->irq);
-		return READ_ONCE(c->broken);
 	case VIRTUOS_CREDS:
 		mutex_lock(&c->lock);
 		r = virtuos_write_creds(c);
 		mutex_unlock(&c->lock);
 		return r;
+	case VIRTUOS_END:
+		virtuos_break(c, -ENOLINK);
+		return 0;
 	default:
 		return -ENOTTY;
 	}
 }
 
-static int virtuos_mmap(struct file *file, struct vm_area_struct *vma)
+/* By programs that have confined themselves, too, which can hardly make another call. */
+static ssize_t virtuos_write(struct file *file, const char __user *buf, size_t n, loff_t *pos)
 {
 	struct virtuos_channel *c = file->private_data;
 
 	if (!made(c))
 		return -ENOTCONN;
-	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff)
-		return -EINVAL;
-		/* A child has channels of its own. */
+	notify_remote_via_irq(c->irq);
+	return READ_ONCE(c->broken) ?: n;
+}
+
+static void change_flags(struct vm_area_struct *vma, unsigned long set, unsigned long clear)
+{
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_mod(vma, set, clear);
 #else
-	vma->vm_flags |= VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP;
+	vma->vm_flags = (vma->vm_flags | set) & ~clear;
 #endif
-	return vm_map_pages(vma, c->page, c->npages);
+}
+
+static int virtuos_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct virtuos_channel *c = file->private_data;
+	struct page *first;
+
+	if (!made(c))
+		return -ENOTCONN;
+	if (!(vma->vm_flags & VM_SHARED) || (vma->vm_pgoff && vma->vm_pgoff != c->npages))
+		return -EINVAL;
+	/* A child has channels of its own. */
+	change_flags(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP, 0);
+	if (!vma->vm_pgoff)
+		return vm_map_pages(vma, c->page, c->npages);
+	if (vma->vm_flags & VM_WRITE)
+		return -EPERM;
+	change_flags(vma, 0, VM_MAYWRITE);
+	first = virt_to_page(c->vchan);
+	return vm_map_pages_zero(vma, &first, 1);
 }
 
 static __poll_t virtuos_poll(struct file *file, poll_table *table)
@@ -118,7 +154,8 @@ static __poll_t virtuos_poll(struct file *file, poll_table *table)
 	struct virtuos_channel *c = file->private_data;
 
 	poll_wait(file, &c->poll, table);
-	return READ_ONCE(c->broken) ? EPOLLHUP | EPOLLERR : 0;
+	/* It can always be written to. */
+	return EPOLLOUT | EPOLLWRNORM | (READ_ONCE(c->broken) ? EPOLLHUP | EPOLLERR : 0);
 }
 
 /* The program that made it closes it, or ends: whoever has inherited it has no use for it. */
@@ -128,9 +165,7 @@ static int virtuos_flush(struct file *file, fl_owner_t id)
 
 	if (!made(c) || c->owner != id)
 		return 0;
-	WRITE_ONCE(c->vchan->srv_live, 0);
 	virtuos_break(c, -ENOLINK);
-	notify_remote_via_irq(c->irq);
 	return 0;
 }
 
@@ -149,6 +184,7 @@ static const struct file_operations virtuos_fops = {
 	.open = virtuos_open,
 	.unlocked_ioctl = virtuos_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.write = virtuos_write,
 	.mmap = virtuos_mmap,
 	.poll = virtuos_poll,
 	.flush = virtuos_flush,

@@ -96,6 +96,7 @@ static int grant_pages(struct virtuos_channel *c, const struct virtuos_make *m)
 	c->vchan->right_order = m->program_order;
 	c->vchan->srv_live = 1;
 	c->vchan->cli_live = 2;
+	c->vchan->cli_notify = 1;
 	ref = gnttab_grant_foreign_access(c->domid, virt_to_gfn(c->vchan), 0);
 	if (ref < 0)
 		return ref;
@@ -138,6 +139,7 @@ int virtuos_make(struct virtuos_channel *c, const struct virtuos_make *m)
 		r = make_pages(c, program + service);
 	if (r)
 		return r;
+	c->service_size = service << PAGE_SHIFT;
 	c->ready = (struct virtuos_ready){ .page = c->page + program,
 					   .off = m->ready_off,
 					   .slots = m->ready_slots,

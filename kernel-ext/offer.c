@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A channel is published in xenstore, in the form of libxenvchan, with the kernel's word for whose
- * it is. And whether there is somebody to take it.
+/*
+ * Xenstore: where a service is, and a channel that is published for it, in the form of libxenvchan.
+ * And the kernel's word for whose it is, which stands in the first page.
  */
 #include <linux/cred.h>
 #include <linux/ctype.h>
@@ -12,65 +13,103 @@
 
 #include "channel.h"
 
-#define OFFERS	 "data/virtuos/offer"
-#define NODE_MAX 2000 /* bytes of a node that we write */
+#define OFFERS	"data/virtuos/offer"
+#define DOMAINS "data/virtuos/domid"
 
-static int print_groups(char *buf, const struct group_info *groups)
+static bool good_name(const char *name, size_t size)
 {
-	int i, n = 0;
+	size_t i, n = strnlen(name, size);
 
-	buf[0] = 0;
-	for (i = 0; i < groups->ngroups; i++) {
-		n += scnprintf(buf + n, NODE_MAX - n, i ? " %u" : "%u",
-			       from_kgid(&init_user_ns, groups->gid[i]));
-		if (n >= NODE_MAX - 12)
-			return -E2BIG;
-	}
+	for (i = 0; i < n; i++)
+		if (!isalnum(name[i]) && name[i] != '-' && name[i] != '_')
+			return false;
+	return n && n < size;
+}
+
+/* --- finding a service --- */
+
+static int find_domain(struct virtuos_find *f)
+{
+	if (!kstrtou32(f->domain, 10, &f->domid))
+		return f->domid < DOMID_FIRST_RESERVED ? 0 : -ENXIO;
+	return xenbus_scanf(XBT_NIL, DOMAINS, f->domain, "%u", &f->domid) == 1 ? 0 : -ENXIO;
+}
+
+int virtuos_find(struct virtuos_find *f)
+{
+	char dir[64];
+	char *text;
+	int r;
+
+	if (!good_name(f->domain, sizeof(f->domain)) || !good_name(f->name, sizeof(f->name)))
+		return -EINVAL;
+	r = find_domain(f);
+	if (r)
+		return r;
+	snprintf(dir, sizeof(dir), "/local/domain/%u/data/virtuos/service", f->domid);
+	text = xenbus_read(XBT_NIL, dir, f->name, NULL);
+	if (IS_ERR(text))
+		return PTR_ERR(text) == -ENOENT || PTR_ERR(text) == -EACCES ? -ECONNREFUSED
+									    : PTR_ERR(text);
+	memset(f->announced, 0, sizeof(f->announced));
+	strscpy(f->announced, text, sizeof(f->announced));
+	kfree(text);
 	return 0;
 }
 
+/* --- whose it is --- */
+
 /* Those in a user namespace are none of the domain's. */
-static u64 caps_of(const struct cred *cred)
+static void write_caps(struct virtuos_creds *to, const struct cred *cred)
 {
-	u64 caps = 0;
 	int i;
 
-	if (cred->user_ns != &init_user_ns)
-		return 0;
-	for (i = 0; i <= CAP_LAST_CAP; i++)
+	to->caps[0] = to->caps[1] = 0;
+	for (i = 0; i <= CAP_LAST_CAP && cred->user_ns == &init_user_ns; i++)
 		if (cap_raised(cred->cap_effective, i))
-			caps |= 1ull << i;
-	return caps;
+			to->caps[i / 32] |= 1u << i % 32;
 }
 
-static int write_creds(struct virtuos_channel *c, struct xenbus_transaction t)
+/* The service can write there, too: to its own harm only. */
+static int write_creds(struct virtuos_channel *c)
 {
+	struct virtuos_creds *to = (void *)c->vchan + VIRTUOS_CREDS_AT;
 	const struct cred *cred = current_cred();
-	char *groups = kmalloc(NODE_MAX, GFP_KERNEL);
-	int r = groups ? print_groups(groups, cred->group_info) : -ENOMEM;
+	const struct group_info *groups = cred->group_info;
+	int i;
 
-	if (!r)
-		r = xenbus_write(t, c->dir, "groups", groups);
-	kfree(groups);
-	if (!r)
-		r = xenbus_printf(t, c->dir, "uid", "%u", from_kuid(&init_user_ns, cred->euid));
-	if (!r)
-		r = xenbus_printf(t, c->dir, "gid", "%u", from_kgid(&init_user_ns, cred->egid));
-	if (!r)
-		r = xenbus_printf(t, c->dir, "ruid", "%u", from_kuid(&init_user_ns, cred->uid));
-	if (!r)
-		r = xenbus_printf(t, c->dir, "rgid", "%u", from_kgid(&init_user_ns, cred->gid));
-	if (!r)
-		r = xenbus_printf(t, c->dir, "caps", "%llx", caps_of(cred));
-	return r;
+	if (groups->ngroups > VIRTUOS_CREDS_GROUPS)
+		return -E2BIG;
+	/* Full barriers: who finds the same even number before and after has read what is whole. */
+	WRITE_ONCE(to->number, ++c->creds);
+	smp_mb();
+	to->pid = task_tgid_nr(current);
+	to->uid = from_kuid(&init_user_ns, cred->fsuid);
+	to->gid = from_kgid(&init_user_ns, cred->fsgid);
+	to->ruid = from_kuid(&init_user_ns, cred->uid);
+	to->rgid = from_kgid(&init_user_ns, cred->gid);
+	write_caps(to, cred);
+	to->ngroups = groups->ngroups;
+	for (i = 0; i < groups->ngroups; i++)
+		to->group[i] = from_kgid(&init_user_ns, groups->gid[i]);
+	smp_mb();
+	WRITE_ONCE(to->number, ++c->creds);
+	return 0;
 }
+
+int virtuos_write_creds(struct virtuos_channel *c)
+{
+	if (!c->published)
+		return -ENOTCONN;
+	return c->owner == current->files ? write_creds(c) : -EPERM;
+}
+
+/* --- publishing it --- */
 
 static int write_offer(struct virtuos_channel *c, struct xenbus_transaction t)
 {
-	int r = write_creds(c, t);
+	int r = xenbus_printf(t, c->dir, "vouched", "%u", VIRTUOS_VOUCHED);
 
-	if (!r)
-		r = xenbus_printf(t, c->dir, "pid", "%d", task_tgid_nr(current));
 	if (!r)
 		r = xenbus_printf(t, c->dir, "ring-ref", "%u", c->ref);
 	if (!r)
@@ -79,8 +118,7 @@ static int write_offer(struct virtuos_channel *c, struct xenbus_transaction t)
 }
 
 /* All of it becomes visible at once. */
-static int in_transaction(struct virtuos_channel *c,
-			  int (*fn)(struct virtuos_channel *c, struct xenbus_transaction t))
+static int publish(struct virtuos_channel *c)
 {
 	struct xenbus_transaction t;
 	int r;
@@ -89,7 +127,7 @@ static int in_transaction(struct virtuos_channel *c,
 		r = xenbus_transaction_start(&t);
 		if (r)
 			return r;
-		r = fn(c, t);
+		r = write_offer(c, t);
 		if (r) {
 			xenbus_transaction_end(t, 1);
 			return r;
@@ -99,67 +137,34 @@ static int in_transaction(struct virtuos_channel *c,
 	return r;
 }
 
-int virtuos_write_creds(struct virtuos_channel *c)
-{
-	return c->published ? in_transaction(c, write_creds) : -ENOTCONN;
-}
-
-/* A service domain that has been destroyed says nothing any more, but its nodes disappear. */
-static void service_changed(struct xenbus_watch *w, const char *path, const char *token)
-{
-	struct virtuos_channel *c = container_of(w, struct virtuos_channel, watch);
-
-	if (!xenbus_exists(XBT_NIL, c->watched, ""))
-		virtuos_break(c, -ENOLINK);
-}
-
-static int watch_service(struct virtuos_channel *c, const char *name)
-{
-	int r;
-
-	snprintf(c->watched, sizeof(c->watched), "/local/domain/%u/data/virtuos/service/%s",
-		 c->domid, name);
-	c->watch.node = c->watched;
-	c->watch.callback = service_changed;
-	r = register_xenbus_watch(&c->watch);
-	c->watching = !r;
-	return r;
-}
-
-static bool good_name(const struct virtuos_offer *o)
-{
-	size_t i, n = strnlen(o->name, sizeof(o->name));
-
-	for (i = 0; i < n; i++)
-		if (!isalnum(o->name[i]) && o->name[i] != '-' && o->name[i] != '_')
-			return false;
-	return n && n <= VIRTUOS_NAME_MAX;
-}
-
 /* Once; what has been written before it failed is taken back with the channel. */
-int virtuos_offer(struct virtuos_channel *c, struct virtuos_offer *o)
+int virtuos_offer(struct virtuos_channel *c, const struct virtuos_offer *o)
 {
 	static atomic64_t next = ATOMIC64_INIT(0);
+	char *there;
 	int r;
 
-	if (!good_name(o))
+	if (!good_name(o->name, sizeof(o->name)))
 		return -EINVAL;
 	if (c->published)
 		return -EALREADY;
 	/* Programs fill no directory of the store that nobody else has made. */
-	if (!xenbus_exists(XBT_NIL, OFFERS, o->name))
-		return -ENOENT;
+	there = xenbus_read(XBT_NIL, OFFERS, o->name, NULL);
+	if (IS_ERR(there))
+		return PTR_ERR(there);
+	kfree(there);
+	r = write_creds(c);
+	if (r)
+		return r;
 	c->published = true;
-	o->id = atomic64_inc_return(&next);
-	snprintf(c->dir, sizeof(c->dir), OFFERS "/%s/k%llu", o->name, o->id);
-	r = watch_service(c, o->name);
-	return r ?: in_transaction(c, write_offer);
+	snprintf(c->dir, sizeof(c->dir), OFFERS "/%s/k%llu", o->name, atomic64_inc_return(&next));
+	r = virtuos_join(c, o->name);
+	return r ?: publish(c);
 }
 
 void virtuos_withdraw(struct virtuos_channel *c)
 {
 	if (c->published)
 		xenbus_rm(XBT_NIL, c->dir, "");
-	if (c->watching)
-		unregister_xenbus_watch(&c->watch);
+	virtuos_leave(c);
 }

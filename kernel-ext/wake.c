@@ -7,12 +7,18 @@
 
 #include "channel.h"
 
+/* A word of the service's area, once. */
+static u32 read_word(struct page **page, u32 off)
+{
+	u32 *word = page_address(page[off / PAGE_SIZE]) + off % PAGE_SIZE;
+
+	/* Acquire: an entry's answer comes before its lane. Pairs with the service's store. */
+	return smp_load_acquire(word);
+}
+
 int virtuos_ready_pop(struct virtuos_ready *q)
 {
-	u32 at = q->off + (q->head & (q->slots - 1)) * sizeof(u32);
-	u32 *slot = page_address(q->page[at / PAGE_SIZE]) + at % PAGE_SIZE;
-	/* Acquire: the entry's answer comes before its lane. Pairs with the service's store. */
-	u32 v = smp_load_acquire(slot);
+	u32 v = read_word(q->page, q->off + (q->head & (q->slots - 1)) * sizeof(u32));
 	u32 ahead = ((v >> 16) - (q->head / q->slots + 1)) & 0xffff;
 
 	if (!(v & 0xffff) || ahead >= 0x8000) /* never used, or what was there a lap ago */
@@ -27,7 +33,6 @@ static void wake_lane(struct virtuos_channel *c, u32 i)
 {
 	struct virtuos_lane *l = &c->lane[i];
 
-	set_bit(0, &l->due);
 	wake_up_interruptible(&l->wait);
 	spin_lock(&c->lane_lock);
 	if (l->eventfd) {
@@ -50,6 +55,8 @@ void virtuos_break(struct virtuos_channel *c, int error)
 	for (i = 0; i <= c->nlanes; i++)
 		wake_up_interruptible(&c->lane[i].wait);
 	wake_up_interruptible(&c->poll);
+	WRITE_ONCE(c->vchan->srv_live, 0);
+	notify_remote_via_irq(c->irq);
 }
 
 /*
@@ -76,6 +83,21 @@ static int take_ready(struct virtuos_channel *c)
 	return lane == -EPROTO ? lane : (int)n;
 }
 
+/*
+ * Has an event come for something? There is one for each lane in the queue, and one may find several of
+ * them.
+ */
+static bool for_something(struct virtuos_ready *q, int taken)
+{
+	if (taken > 0)
+		q->spare = min(q->spare + (u32)taken - 1, q->slots);
+	else if (q->spare)
+		q->spare--;
+	else
+		return false;
+	return true;
+}
+
 irqreturn_t virtuos_interrupt(int irq, void *channel)
 {
 	struct virtuos_channel *c = channel;
@@ -87,22 +109,22 @@ irqreturn_t virtuos_interrupt(int irq, void *channel)
 		virtuos_break(c, -ENOLINK);
 	wake_lane(c, c->nlanes);
 	/* Who notifies for nothing is heard less and less often. */
-	xen_irq_lateeoi(irq, n > 0 ? 0 : XEN_EOI_FLAG_SPURIOUS);
+	xen_irq_lateeoi(irq, for_something(&c->ready, n) ? 0 : XEN_EOI_FLAG_SPURIOUS);
 	return IRQ_HANDLED;
 }
 
 long virtuos_wait(struct virtuos_channel *c, const struct virtuos_wait *w)
 {
-	struct virtuos_lane *l;
 	int r;
 
-	if (w->lane > c->nlanes || w->flags & ~VIRTUOS_WAIT_RESTART)
+	if (w->lane > c->nlanes || w->flags & ~VIRTUOS_WAIT_RESTART || w->off % sizeof(u32) ||
+	    w->off >= c->service_size)
 		return -EINVAL;
-	l = &c->lane[w->lane];
-	r = wait_event_interruptible(l->wait,
-				     test_and_clear_bit(0, &l->due) || READ_ONCE(c->broken));
+	r = wait_event_interruptible(c->lane[w->lane].wait,
+				     read_word(c->ready.page, w->off) != w->value ||
+					     READ_ONCE(c->broken));
 	if (r)
-		return w->flags & VIRTUOS_WAIT_RESTART ? r : -EINTR;
+		return w->flags & VIRTUOS_WAIT_RESTART ? r : -ERESTARTNOHAND;
 	return READ_ONCE(c->broken);
 }
 

@@ -15,17 +15,19 @@
 #define LANES	      64u
 #define READY_OFF     4096u
 #define READY_SLOTS   256u
+#define WORDS_OFF     8192u /* one for each lane, in the service's area: what its thread waits for */
 #define NAME	      "exttest"
 
 enum {
-	PUSH = 1,  /* lane arg into the queue */
-	PUSH_ALL,  /* all lanes, one event */
-	PUSH_RAW,  /* the word arg */
-	PUSH_LAPS, /* lane arg, many times round, one event */
+	PUSH = 1,	  /* count up the word of lane arg, and the lane into the queue */
+	PUSH_FOR_NOTHING, /* not the word */
+	PUSH_ALL,	  /* all lanes, one event */
+	PUSH_RAW,	  /* the word arg */
+	PUSH_LAPS, /* lane arg, many times round, one event; and all words, which nobody is told */
 	STORM,	   /* arg events without anything */
 	SCRIBBLE,  /* random numbers over all that it may write, except for the answers */
 	LEAVE,	   /* end, without a word */
-	CREDS,	   /* what xenstore says of the program, as text */
+	CREDS,	   /* what the first page says of the program, as text */
 };
 
 struct command {

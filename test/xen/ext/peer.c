@@ -2,6 +2,7 @@
 /* extpeer DOMID: takes the offers of that domain; see ext.h. A process for each offer. */
 #define _GNU_SOURCE
 #include "ext.h"
+#include "kernel-ext/virtuos.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -47,7 +48,7 @@ struct channel {
 	struct vchan_interface *vchan;
 	const struct command *command;
 	struct answer *answer;
-	_Atomic uint32_t *ready;
+	_Atomic uint32_t *ready, *word;
 	uint32_t tail;
 	xenevtchn_handle *events;
 	evtchn_port_t port;
@@ -58,9 +59,15 @@ static void push_word(struct channel *c, uint32_t word)
 	atomic_store_explicit(&c->ready[c->tail++ % READY_SLOTS], word, memory_order_release);
 }
 
-static void push(struct channel *c, uint32_t lane)
+static void push_for_nothing(struct channel *c, uint32_t lane)
 {
 	push_word(c, (c->tail / READY_SLOTS + 1) << 16 | (lane + 1));
+}
+
+static void push(struct channel *c, uint32_t lane)
+{
+	atomic_fetch_add(&c->word[lane], 1);
+	push_for_nothing(c, lane);
 }
 
 static void scribble(struct channel *c)
@@ -80,14 +87,17 @@ static void scribble(struct channel *c)
 
 static void creds(struct channel *c)
 {
-	static const char *const names[] = {
-		"uid", "gid", "ruid", "rgid", "groups", "caps", "pid"
-	};
-	size_t n = 0;
+	const struct virtuos_creds *from = (void *)((char *)c->vchan + VIRTUOS_CREDS_AT);
+	char *text = c->answer->text;
+	size_t room = sizeof(c->answer->text), n;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		n += (size_t)snprintf(c->answer->text + n, sizeof(c->answer->text) - n, "%s=%s\n",
-				      names[i], node(c->dir, names[i]));
+	n = (size_t)snprintf(
+		text, room,
+		"vouched=%s\nuid=%u\ngid=%u\nruid=%u\nrgid=%u\ncaps=%x%08x\npid=%d\ngroups=",
+		node(c->dir, "vouched"), from->uid, from->gid, from->ruid, from->rgid,
+		from->caps[1], from->caps[0], from->pid);
+	for (uint32_t i = 0; i < from->ngroups; i++)
+		n += (size_t)snprintf(text + n, room - n, " %u", from->group[i]);
 }
 
 static void obey(struct channel *c, uint32_t what, uint32_t arg)
@@ -98,6 +108,9 @@ static void obey(struct channel *c, uint32_t what, uint32_t arg)
 	case PUSH:
 		push(c, arg);
 		break;
+	case PUSH_FOR_NOTHING:
+		push_for_nothing(c, arg);
+		break;
 	case PUSH_ALL:
 		for (i = 0; i < LANES; i++)
 			push(c, i);
@@ -106,8 +119,10 @@ static void obey(struct channel *c, uint32_t what, uint32_t arg)
 		push_word(c, arg);
 		break;
 	case PUSH_LAPS:
+		for (i = 0; i < LANES; i++)
+			atomic_fetch_add(&c->word[i], 1);
 		for (i = 0; i < 5 * READY_SLOTS + 7; i++)
-			push(c, arg);
+			push_for_nothing(c, arg);
 		break;
 	case STORM:
 		for (i = 0; i < arg; i++)
@@ -166,6 +181,7 @@ static void map_all(struct channel *c)
 	c->command = map(g, right, refs + left, PROT_READ);
 	c->answer = (struct answer *)service;
 	c->ready = (_Atomic uint32_t *)(service + READY_OFF);
+	c->word = (_Atomic uint32_t *)(service + WORDS_OFF);
 	c->answer->writable = xengnttab_map_domain_grant_refs(g, right, domid, refs + left,
 							      PROT_READ | PROT_WRITE) != NULL;
 }

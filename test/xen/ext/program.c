@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,7 @@ struct channel {
 	int fd;
 	struct command *command;
 	struct answer *answer;
+	_Atomic uint32_t *word; /* of each lane */
 };
 
 static const struct virtuos_make usual = { 0,	  PROGRAM_ORDER, SERVICE_ORDER,
@@ -68,11 +70,22 @@ static int open_device(void)
 	return fd;
 }
 
-static int wait_lane(int fd, uint32_t lane, uint32_t flags)
+static int wait_word(int fd, uint32_t lane, uint32_t flags, uint32_t off, uint32_t value)
 {
-	struct virtuos_wait w = { lane, flags };
+	struct virtuos_wait w = { lane, flags, off, value };
 
 	return ioctl(fd, VIRTUOS_WAIT, &w);
+}
+
+/* Until the lane's word is not @value any more. */
+static int wait_lane(const struct channel *c, uint32_t lane, uint32_t flags, uint32_t value)
+{
+	return wait_word(c->fd, lane, flags, WORDS_OFF + lane * 4, value);
+}
+
+static int ring(int fd)
+{
+	return write(fd, "", 1) == 1 ? 0 : -1;
 }
 
 static int make(int fd, struct virtuos_make m)
@@ -92,8 +105,11 @@ static int offer(int fd, const char *name)
 /* Whether a command is done, or the service gone: then the error. */
 static int finished(const struct channel *c)
 {
-	while (atomic_load(&c->answer->number) != atomic_load(&c->command->number))
-		if (wait_lane(c->fd, LANES, 0) && errno != EINTR)
+	uint32_t wanted = atomic_load(&c->command->number), done;
+
+	while ((done = atomic_load(&c->answer->number)) != wanted)
+		if (wait_word(c->fd, LANES, 0, offsetof(struct answer, number), done) &&
+		    errno != EINTR)
 			return errno;
 	return 0;
 }
@@ -103,7 +119,7 @@ static int try_tell(struct channel *c, uint32_t what, uint32_t arg)
 	c->command->what = what;
 	c->command->arg = arg;
 	atomic_fetch_add(&c->command->number, 1);
-	if (ioctl(c->fd, VIRTUOS_RING))
+	if (ring(c->fd))
 		return errno;
 	return finished(c);
 }
@@ -127,6 +143,7 @@ static struct channel connect_peer(void)
 	check(p != MAP_FAILED);
 	c.command = (struct command *)p;
 	c.answer = (struct answer *)(p + (1 << PROGRAM_ORDER));
+	c.word = (_Atomic uint32_t *)((char *)c.answer + WORDS_OFF);
 	expect(offer(c.fd, NAME), 0);
 	tell(&c, 0, 0);
 	return c;
@@ -143,7 +160,7 @@ static void disconnect(struct channel *c)
 struct waiter {
 	pthread_t thread;
 	struct channel *c;
-	uint32_t lane, flags;
+	uint32_t lane, flags, value;
 	_Atomic int result; /* -1: none yet */
 	_Atomic int tid;
 };
@@ -153,7 +170,7 @@ static void *wait_thread(void *arg)
 	struct waiter *w = arg;
 
 	w->tid = gettid();
-	w->result = error_of(wait_lane(w->c->fd, w->lane, w->flags));
+	w->result = error_of(wait_lane(w->c, w->lane, w->flags, w->value));
 	return NULL;
 }
 
@@ -166,6 +183,7 @@ static void start(struct waiter *w, struct channel *c, uint32_t lane, uint32_t f
 	w->c = c;
 	w->lane = lane;
 	w->flags = flags;
+	w->value = atomic_load(&c->word[lane]);
 	w->result = -1;
 	w->tid = 0;
 	check(!pthread_create(&w->thread, NULL, wait_thread, w));
@@ -191,11 +209,13 @@ static int end(struct waiter *w)
 
 static void test_arguments(void)
 {
+	const long first = (1 << PROGRAM_ORDER) + (1 << SERVICE_ORDER);
 	int fd = open_device(), event = eventfd(0, 0);
 	struct virtuos_make m;
+	uint8_t *p;
 
-	expect(wait_lane(fd, 0, 0), ENOTCONN);
-	expect(ioctl(fd, VIRTUOS_RING), ENOTCONN);
+	expect(wait_word(fd, 0, 0, 0, 0), ENOTCONN);
+	expect(ring(fd), ENOTCONN);
 	expect(ioctl(fd, VIRTUOS_CREDS), ENOTCONN);
 	expect(offer(fd, NAME), ENOTCONN);
 	check(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENOTCONN);
@@ -226,8 +246,12 @@ static void test_arguments(void)
 	expect(make(fd, usual), 0);
 	expect(make(fd, usual), EBUSY);
 	expect(ioctl(fd, _IO('V', 0x8f)), ENOTTY);
-	expect(wait_lane(fd, LANES + 1, 0), EINVAL);
-	expect(wait_lane(fd, 0, 2), EINVAL);
+	expect(wait_word(fd, LANES + 1, 0, 0, 0), EINVAL);
+	expect(wait_word(fd, 0, 2, 0, 0), EINVAL);
+	expect(wait_word(fd, 0, 0, 2, 0), EINVAL);
+	expect(wait_word(fd, 0, 0, 1 << SERVICE_ORDER, 0), EINVAL);
+	expect(wait_word(fd, 0, 0, 0xfffffffc, 0), EINVAL);
+	expect(wait_word(fd, 0, 0, 0, 1), 0);
 	expect(ioctl(fd, VIRTUOS_CREDS), ENOTCONN);
 	expect(offer(fd, ""), EINVAL);
 	expect(offer(fd, "../x"), EINVAL);
@@ -240,8 +264,44 @@ static void test_arguments(void)
 	check(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == EINVAL);
 	check(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 4096) == MAP_FAILED && errno == EINVAL);
 	check(mmap(NULL, 7 << 12, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENXIO);
+	p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, first);
+	check(p != MAP_FAILED && p[23] == 0 && p[21] == 1); /* srv_notify, srv_live */
+	check(mprotect(p, 4096, PROT_READ | PROT_WRITE) && errno == EACCES);
+	munmap(p, 4096);
+	check(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, first) == MAP_FAILED && errno == EPERM);
+	check(mmap(NULL, 8192, PROT_READ, MAP_SHARED, fd, first) == MAP_FAILED && errno == ENXIO);
 	close(event);
 	close(fd);
+}
+
+static struct virtuos_find find(const char *domain, const char *name, int error)
+{
+	struct virtuos_find f = { 0 };
+	int fd = open_device();
+
+	snprintf(f.domain, sizeof(f.domain), "%s", domain);
+	snprintf(f.name, sizeof(f.name), "%s", name);
+	expect(ioctl(fd, VIRTUOS_FIND, &f), error);
+	close(fd);
+	return f;
+}
+
+static void test_find(void)
+{
+	struct virtuos_find f;
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", domid);
+	f = find(number, "storage", 0);
+	check(f.domid == domid && atoi(f.announced) > 0);
+	f = find("storage", "storage", 0);
+	check(f.domid == domid && atoi(f.announced) > 0);
+	find(number, "nowhere", ECONNREFUSED);
+	find("65535", "storage", ENXIO);
+	find("nowhere", "storage", ENXIO);
+	find("", "storage", EINVAL);
+	find("storage/x", "storage", EINVAL);
+	find("storage", "../x", EINVAL);
 }
 
 static void test_no_service(void)
@@ -254,7 +314,7 @@ static void test_no_service(void)
 	expect(offer(fd, "nowhere"), ENOENT);
 	expect(offer(fd, "nobody"), 0);
 	expect(offer(fd, "nobody"), EALREADY);
-	expect(wait_lane(fd, 0, 0), ENOLINK);
+	expect(wait_word(fd, 0, 0, 0, 0), ENOLINK);
 	check(poll(&p, 1, 0) == 1 && p.revents == (POLLHUP | POLLERR));
 	close(fd);
 }
@@ -267,10 +327,11 @@ static void test_wake(void)
 	check(!c.answer->writable);
 	start(&w, &c, 3, 0);
 	tell(&c, PUSH, 4);
+	tell(&c, PUSH_FOR_NOTHING, 3);
 	check(w.result == -1);
 	tell(&c, PUSH, 3);
 	check(end(&w) == 0);
-	expect(wait_lane(c.fd, 4, 0), 0); /* had been taken before */
+	expect(wait_lane(&c, 4, 0, 0), 0); /* had been taken before */
 	disconnect(&c);
 }
 
@@ -370,11 +431,11 @@ static void test_fork(void)
 	}
 	check(child_status(pid) == 128 + SIGSEGV);
 	tell(&c, PUSH, 1);
-	expect(wait_lane(c.fd, 1, 0), 0);
+	expect(wait_lane(&c, 1, 0, 0), 0);
 	/* Its end is everybody's who shares it. */
 	pid = fork();
 	if (!pid)
-		_exit(error_of(wait_lane(c.fd, 2, 0)));
+		_exit(error_of(wait_lane(&c, 2, 0, 0)));
 	disconnect(&c);
 	check(child_status(pid) == ENOLINK);
 }
@@ -395,13 +456,14 @@ static void test_creds(void)
 	char expected[256];
 
 	tell(&c, CREDS, 0);
-	snprintf(expected, sizeof(expected), "uid=0\ngid=0\nruid=0\nrgid=0\n");
+	snprintf(expected, sizeof(expected), "vouched=1\nuid=0\ngid=0\nruid=0\nrgid=0\n");
 	check(!strncmp(c.answer->text, expected, strlen(expected)));
 	check(!setgroups(3, groups) && !setresgid(33, 34, 34) && !setresuid(65534, 1234, 65534));
 	expect(ioctl(c.fd, VIRTUOS_CREDS), 0);
 	tell(&c, CREDS, 0);
 	snprintf(expected, sizeof(expected),
-		 "uid=1234\ngid=34\nruid=65534\nrgid=33\ngroups=100 4711 4712\ncaps=0\npid=%d\n",
+		 "vouched=1\nuid=1234\ngid=34\nruid=65534\nrgid=33\ncaps=000000000\npid=%d\n"
+		 "groups= 100 4711 4712",
 		 getpid());
 	if (strcmp(c.answer->text, expected))
 		fail("credentials: %s", c.answer->text);
@@ -432,7 +494,7 @@ static void test_bad_lane(void)
 		check(try_tell(&c, PUSH_RAW, 1u << 16 | bad[i]) == EPROTO);
 		check(end(&w) == EPROTO);
 		check(poll(&p, 1, 0) == 1 && p.revents & POLLHUP);
-		expect(wait_lane(c.fd, 1, 0), EPROTO);
+		expect(wait_lane(&c, 1, 0, 0), EPROTO);
 		disconnect(&c);
 	}
 }
@@ -456,7 +518,7 @@ static void test_storm(void)
 
 	tell(&c, STORM, 5000);
 	tell(&c, PUSH, 0);
-	expect(wait_lane(c.fd, 0, 0), 0);
+	expect(wait_lane(&c, 0, 0, 0), 0);
 	disconnect(&c);
 }
 
@@ -470,8 +532,39 @@ static void test_service_ends(void)
 	check(try_tell(&c, LEAVE, 0) == ENOLINK);
 	check(end(&w) == ENOLINK);
 	check(poll(&p, 1, 0) == 1 && p.revents & POLLHUP);
-	expect(ioctl(c.fd, VIRTUOS_RING), ENOLINK);
+	expect(ring(c.fd), ENOLINK);
 	disconnect(&c);
+}
+
+/* It is over for whoever waits, and for the service, because the program says so. */
+static void test_end(void)
+{
+	struct channel c = connect_peer();
+	struct pollfd p = { c.fd, POLLIN, 0 };
+	struct waiter w;
+
+	start(&w, &c, 0, VIRTUOS_WAIT_RESTART);
+	expect(ioctl(c.fd, VIRTUOS_END), 0);
+	check(end(&w) == ENOLINK);
+	check(poll(&p, 1, 0) == 1 && p.revents & POLLHUP);
+	expect(ring(c.fd), ENOLINK);
+	disconnect(&c);
+}
+
+/* More channels than a domain may have watches in xenstore (128). */
+static void test_many(void)
+{
+	static int fd[150];
+
+	for (int i = 0; i < 150; i++) {
+		fd[i] = open_device();
+		expect(make(fd[i], usual), 0);
+		expect(offer(fd[i], "nobody"), 0);
+	}
+	for (int i = 0; i < 150; i++) {
+		expect(wait_word(fd[i], 0, 0, 0, 0), ENOLINK);
+		close(fd[i]);
+	}
 }
 
 static void test_killed(void)
@@ -489,7 +582,7 @@ static void test_killed(void)
 
 			start(&w, &c, 0, 0);
 			check(write(ready[1], "", 1) == 1);
-			wait_lane(c.fd, 1, 0);
+			wait_lane(&c, 1, 0, 0);
 			_exit(1);
 		}
 		close(ready[1]);
@@ -512,7 +605,7 @@ static void test_domain_ends(void)
 	fflush(stdout);
 	check(end(&w) == ENOLINK);
 	check(poll(&p, 1, -1) == 1 && p.revents & POLLHUP);
-	expect(ioctl(c.fd, VIRTUOS_RING), ENOLINK);
+	expect(ring(c.fd), ENOLINK);
 	disconnect(&c);
 }
 
@@ -534,6 +627,7 @@ static const struct {
 	bool alone;
 } tests[] = {
 	{ "arguments", test_arguments, false },
+	{ "find", test_find, false },
 	{ "no_service", test_no_service, false },
 	{ "wake", test_wake, false },
 	{ "everybody", test_everybody, false },
@@ -547,6 +641,8 @@ static const struct {
 	{ "noise", test_noise, false },
 	{ "storm", test_storm, false },
 	{ "service_ends", test_service_ends, false },
+	{ "end", test_end, false },
+	{ "many", test_many, false },
 	{ "killed", test_killed, false },
 	{ "domain_ends", test_domain_ends, true },
 	{ "hold", test_hold, true },
