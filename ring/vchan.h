@@ -15,6 +15,9 @@
  *   /local/domain/PROGRAM/data/virtuos/offer/NAME/ID/event-channel	last; then it may be taken
  *
  * PROGRAM is the number of the program's domain, NAME the name of the service, ID a random number.
+ * An offer that the kernel extension has made (kernel-ext/virtuos.h) has one node more, VOS_XS_VOUCHED,
+ * and a first page that the program cannot write.
+ *
  * The directory of the name belongs to the program's domain, and the service's domain may read and
  * write what is in it, and nobody else: it takes offers, and takes them away.
  *
@@ -43,6 +46,7 @@
 #define VOS_XS_DOMID   VOS_XS_ROOT "/domid"
 #define VOS_XS_REF     "ring-ref"
 #define VOS_XS_PORT    "event-channel"
+#define VOS_XS_VOUCHED "vouched"
 
 /* struct vchan_interface of libxenvchan. */
 struct vos_vchan {

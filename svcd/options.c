@@ -27,6 +27,7 @@ static const char usage[] =
 	"  --domain NAME       name of this service domain, as in the programs' configuration\n"
 	"  --listen ADDRESS    unix:PATH, absolute, or vchan:DOMAIN[,DOMAIN...]; up to 8 times\n"
 	"  --vchan-user USER   whom programs of other Xen domains are taken for (default nobody)\n"
+	"  --trust-kernel      believe what their kernel says who they are\n"
 	"  --trust-vchan       believe them who they are\n"
 	"  --config FILE       options for some domains or for all; the command line overrides them\n"
 	"  --root DIR          directory that clients see as /\n"
@@ -59,6 +60,7 @@ enum {
 	O_LOG,
 	O_FILTER,
 	O_VCHAN_USER,
+	O_TRUST_KERNEL,
 	O_TRUST_VCHAN,
 	O_VERBOSE,
 	O_VERSION,
@@ -81,6 +83,7 @@ static const struct option longopts[] = {
 	{ "log", 1, NULL, O_LOG },
 	{ "no-filter", 0, NULL, O_FILTER },
 	{ "vchan-user", 1, NULL, O_VCHAN_USER },
+	{ "trust-kernel", 0, NULL, O_TRUST_KERNEL },
 	{ "trust-vchan", 0, NULL, O_TRUST_VCHAN },
 	{ "verbose", 0, NULL, O_VERBOSE },
 	{ "version", 0, NULL, O_VERSION },
@@ -191,6 +194,9 @@ static void set_option(int o, const char *arg)
 		break;
 	case O_VCHAN_USER:
 		opt.vchan_user = arg;
+		break;
+	case O_TRUST_KERNEL:
+		opt.trust_kernel = true;
 		break;
 	case O_TRUST_VCHAN:
 		opt.trust_vchan = true;

@@ -55,7 +55,8 @@ struct options {
 	bool syslog;
 	bool no_filter;
 	const char *vchan_user; /* whom programs of other Xen domains are taken for ... */
-	bool trust_vchan;	/* ... unless they are believed */
+	bool trust_kernel;	/* ... unless their kernel's word is believed */
+	bool trust_vchan;	/* ... or their own */
 };
 extern struct options opt;
 
@@ -105,6 +106,11 @@ struct transport {
 	void (*unlisten)(void);
 	/* Read what has come on the client's connection. It may block. HEED_* */
 	unsigned (*heed)(struct client *);
+	/*
+	 * Driver: whose it is by now, if a kernel has said so where we can read it and it is news to
+	 * us; NULL: none. Or NULL.
+	 */
+	struct ident *(*news)(struct client *);
 	/* Any thread: the call in @e is completed, and its thread sleeps as @how says. */
 	void (*wake)(struct lane *l, struct vos_entry *e, uint32_t how);
 	/* Let the client know that it is not served any more. */

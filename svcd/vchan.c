@@ -234,6 +234,7 @@ const struct transport transport_vchan = {
 	.start = vchan_start,
 	.unlisten = vchan_unlisten,
 	.heed = vchan_heed,
+	.news = vchan_news,
 	.wake = vchan_wake,
 	.hang_up = vchan_hang_up,
 	.release = vchan_release,

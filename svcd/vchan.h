@@ -17,6 +17,8 @@ struct vchan {
 	struct vos_vchan *page;
 	uint32_t pages[2]; /* of the left ring (service area), of the right one */
 	void *ring[2];
+	bool vouched;	/* its kernel says in the page whose it is ... */
+	uint32_t creds; /* ... and what we know is this number of that */
 };
 
 /* Once, before --root: NULL, or what is missing. */
@@ -29,6 +31,12 @@ int vchan_map(struct client *cl, unsigned domid, uint32_t ref, evtchn_port_t por
 	      const char **why);
 /* The answer, and whatever else the program shall see. */
 void vchan_answer(struct client *cl, int error, const char *why);
+
+/* vchan_ident.c: the user of --vchan-user is to be found before --root. NULL, or what is wrong. */
+const char *vchan_find_user(void);
+/* Whose it is, by what it says itself, and perhaps its kernel; cl->ident is NULL if that fails. */
+void vchan_identify(struct client *cl, const volatile struct vos_offer *o, bool vouched);
+struct ident *vchan_news(struct client *cl);
 
 /* vchan_offer.c */
 const char *vchan_check(const char *where);

@@ -6,12 +6,11 @@
  * away thereby.
  */
 #define _GNU_SOURCE
+#include "kernel-ext/virtuos.h"
 #include "ring/vchan.h"
 #include "svcd/vchan.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,6 @@
 
 #define DOMAINS_MAX 64
 #define DOMID_MAX   32751
-#define NOBODY	    65534
 
 struct domain {
 	char name[64]; /* by which it was given, or "" */
@@ -33,55 +31,6 @@ static int ndomains;
 static struct xs_handle *store;
 static struct watcher on_store;
 static bool announced; /* the node that says that we are there is ours */
-
-/* --- whose rights -------------------------------------------------------------------------------
- */
-
-/* Of all programs of other domains, unless what they say of themselves is to be believed. */
-static struct ident *one_for_all;
-
-static const char *find_user(void)
-{
-	struct passwd *pw = getpwnam(opt.vchan_user);
-	char *end;
-	unsigned long uid = strtoul(opt.vchan_user, &end, 10);
-	int n = 0;
-
-	if (!pw && *opt.vchan_user && !*end)
-		pw = getpwuid((uid_t)uid);
-	if (pw)
-		getgrouplist(pw->pw_name, pw->pw_gid, NULL, &n);
-	else if (strcmp(opt.vchan_user, "nobody"))
-		return "there is no such user as --vchan-user says";
-	one_for_all = ident_new(pw ? pw->pw_uid : NOBODY, n);
-	if (!one_for_all)
-		return strerror(ENOMEM);
-	one_for_all->gid = one_for_all->rgid = pw ? pw->pw_gid : NOBODY;
-	one_for_all->caps = one_for_all->uid ? 0 : ~0ull;
-	if (pw && getgrouplist(pw->pw_name, pw->pw_gid, one_for_all->groups, &n) < 0)
-		return "the groups of --vchan-user cannot be found";
-	one_for_all->ngroups = n;
-	return NULL;
-}
-
-static struct ident *claimed(const volatile struct vos_offer *o)
-{
-	uint32_t n = o->ngroups;
-	struct ident *id;
-
-	if (n > VOS_OFFER_GROUPS)
-		return NULL;
-	id = ident_new(o->uid, (int)n);
-	if (!id)
-		return NULL;
-	id->gid = o->gid;
-	id->ruid = o->ruid;
-	id->rgid = o->rgid;
-	id->caps = id->uid ? 0 : o->caps[0] | (uint64_t)o->caps[1] << 32;
-	for (uint32_t i = 0; i < n; i++)
-		id->groups[i] = o->group[i];
-	return id;
-}
 
 /* --- taking an offer ----------------------------------------------------------------------------
  */
@@ -105,13 +54,15 @@ static int attach(struct client *cl, const struct domain *d, const char *dir, co
 {
 	const volatile struct vos_offer *o;
 	struct vos_hello h;
-	uint32_t ref, port;
+	uint32_t ref, port, vouched;
 	int r;
 
 	*why = "the offer is not complete";
 	r = read_number(dir, VOS_XS_REF, &ref);
 	if (!r)
 		r = read_number(dir, VOS_XS_PORT, &port);
+	if (r || read_number(dir, VOS_XS_VOUCHED, &vouched))
+		vouched = 0;
 	if (!r)
 		r = vchan_map(cl, d->domid, ref, port, why);
 	if (r)
@@ -124,8 +75,7 @@ static int attach(struct client *cl, const struct domain *d, const char *dir, co
 		return -EPROTONOSUPPORT;
 	cl->pid = o->pid;
 	snprintf(cl->label, sizeof(cl->label), "%u.%d", d->domid, (int)cl->pid);
-	cl->ident = opt.trust_vchan ? claimed(o) : ident_get(one_for_all);
-	cl->vouched = opt.trust_vchan ? VOUCHED_BELIEVED : VOUCHED_FIXED;
+	vchan_identify(cl, o, vouched == VIRTUOS_VOUCHED);
 	*why = "its user is not one that this service can act for";
 	if (!cl->ident || !ident_may_attach(cl->ident))
 		return -EACCES;
@@ -309,8 +259,8 @@ const char *vchan_listen(const char *list)
 		problem = "the name of a domain that is reached by vchan must not have a dot in it";
 	if (!problem)
 		problem = vchan_open();
-	if (!problem && !one_for_all)
-		problem = find_user();
+	if (!problem)
+		problem = vchan_find_user();
 	if (problem)
 		return problem;
 	if (!store)

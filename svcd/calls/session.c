@@ -113,10 +113,21 @@ static bool may_become_anybody(const struct ident *id)
 	return id->uid == 0 && (id->caps & MAY_BECOME) == MAY_BECOME;
 }
 
+/* It is @id from now on, whose reference is ours. */
+static long become(struct client *cl, struct ident *id)
+{
+	if (id->uid)
+		id->caps = cl->ident->caps; /* for access(), which asks for the real user */
+	ident_put(cl->ident);
+	cl->ident = id;
+	return 0;
+}
+
 /*
- * Root may become anybody, so it need not prove anything; and must be able to say so where it could
- * not connect again: after chroot(). Everybody else proves who he is by a new connection, and so
- * does root when it says that it has got a capability that we do not know of.
+ * Its kernel may have said who it is now. Root may become anybody, so it need not prove anything; and
+ * must be able to say so where it could not connect again: after chroot(). Everybody else proves who
+ * he is by a new connection, and so does root when it says that it has got a capability that we do
+ * not know of.
  */
 long svcd_call_ident(struct call *c)
 {
@@ -128,8 +139,13 @@ long svcd_call_ident(struct call *c)
 
 	if (cl->vouched == VOUCHED_FIXED) /* it makes no difference */
 		return 0;
-	if (!believed && !may_become_anybody(cl->ident))
+	id = cl->transport->news ? cl->transport->news(cl) : NULL;
+	if (id && ident_may_attach(id))
+		return become(cl, id);
+	if (id || (!believed && !may_become_anybody(cl->ident))) {
+		ident_put(id);
 		return -EPERM;
+	}
 	if (n < VOS_IDENT_WORDS || n - VOS_IDENT_WORDS > SVCD_GROUPS_MAX)
 		return -EINVAL;
 	id = ident_new(from[0], (int)(n - VOS_IDENT_WORDS));
@@ -145,9 +161,5 @@ long svcd_call_ident(struct call *c)
 		ident_put(id);
 		return -EPERM;
 	}
-	if (id->uid)
-		id->caps = cl->ident->caps; /* for access(), which asks for the real user */
-	ident_put(cl->ident);
-	cl->ident = id;
-	return 0;
+	return become(cl, id);
 }
