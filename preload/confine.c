@@ -20,7 +20,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-/* @mute: we shall not be able to ring, wherever that takes more than a write(). */
+/* @mute: we shall not be able to make other calls than a few, wherever ringing takes another one. */
 static void get_ready(bool mute)
 {
 	struct sigaction now;
@@ -38,7 +38,7 @@ static void get_ready(bool mute)
 			continue;
 		q.c->transport->wake_fd(q.c, q.l);
 		/* Before the call below, after which the service may go to sleep. */
-		if (mute)
+		if (mute && q.c->transport->mute)
 			atomic_store(&q.c->ph->mute, 1);
 		vos_req_run(&q, VOS_WAIT_ALWAYS);
 		vos_req_end(&q);

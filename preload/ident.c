@@ -6,7 +6,8 @@
  *
  *	by a request, if it takes us for root, who may become anybody: that works even where the
  *	services can no longer be reached by path, as after chroot()
- *	else by a new connection, whose credentials the kernel vouches for
+ *	else by a new connection, whose credentials the kernel vouches for; or by what the kernel
+ *	has noted in the channel (vouch() of its transport), which such a request points to
  *
  * After a move to another user name space always by a connection: our ids say nothing outside of it.
  *
@@ -80,6 +81,14 @@ static long tell(unsigned dom)
 	return r;
 }
 
+/* The kernel's word, where the channel has it; if not, the service finds that nothing has changed. */
+static long tell_vouched(unsigned dom, struct vos_chan *c)
+{
+	if (c->transport->vouch)
+		c->transport->vouch(c);
+	return tell(dom);
+}
+
 static long prove(unsigned dom, struct vos_chan *c)
 {
 	const struct vos_domain_config *d = &vos_config.domain[dom];
@@ -89,6 +98,8 @@ static long prove(unsigned dom, struct vos_chan *c)
 			       .session = { c->session[0], c->session[1] } };
 	struct vos_welcome w = { 0 };
 
+	if (c->transport->vouch)
+		return c->transport->vouch(c) ? -EPERM : tell(dom);
 	if (!c->transport->prove)
 		return -EPERM;
 	return c->transport->prove(d->address + strlen(c->transport->scheme), d->name, &h, &w);
@@ -108,7 +119,7 @@ void vos_ident_changed(void)
 
 		if (!c)
 			continue;
-		r = tell(i);
+		r = tell_vouched(i, c);
 		if (r && r != -ENOLINK)
 			r = prove(i, c);
 		if (r && r != -ENOLINK && vos_raw1(SYS_setfsuid, -1) != 0)

@@ -282,7 +282,7 @@ static long sleep_for(struct vos_req *q, enum vos_wait how)
 
 	if (likely(__libc_single_threaded) || how == VOS_WAIT_ALWAYS || !cancellable(q->e->op))
 		return vos_chan_sleep(q->c, q->l, s, w);
-	if (how == VOS_WAIT_ONCE) /* before it could be cut in two */
+	if (how == VOS_WAIT_ONCE && !q->c->transport->once) /* before it could be cut in two */
 		q->c->transport->wake_fd(q->c, q->l);
 	pthread_cleanup_push(give_up, q);
 	/* What libc does around its own: cancellation may strike while the thread is blocked. */

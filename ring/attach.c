@@ -42,8 +42,7 @@ long vos_be_patient(const struct vos_patience *p, int fd, short events)
 	return pending & ~p->blocked ? -EINTR : 0;
 }
 
-/* What the service itself does not say. */
-static int refused(struct vos_welcome *w, int error, const char *why, const char *more)
+int vos_attach_refused(struct vos_welcome *w, int error, const char *why, const char *more)
 {
 	size_t n = 0;
 
@@ -80,13 +79,15 @@ int vos_attach_check(struct vos_welcome *w, const char *name)
 	int r = 0;
 
 	if (w->magic != VOS_MAGIC)
-		r = refused(w, -EPROTO, "what answers there is no svcd", NULL);
+		r = vos_attach_refused(w, -EPROTO, "what answers there is no svcd", NULL);
 	else if (w->error)
 		r = w->error < 0 && w->error > -4096 ? w->error : -EPROTO;
 	else if (w->version != VOS_VERSION)
-		r = refused(w, -EPROTONOSUPPORT, "the service is of another version", NULL);
+		r = vos_attach_refused(w, -EPROTONOSUPPORT, "the service is of another version",
+				       NULL);
 	else if (name && !same_name(w->domain, name))
-		r = refused(w, -ENXIO, "the service there is that of domain ", w->domain);
+		r = vos_attach_refused(w, -ENXIO, "the service there is that of domain ",
+				       w->domain);
 	make_printable(w->text, sizeof(w->text));
 	return r;
 }

@@ -25,5 +25,7 @@ long vos_be_patient(const struct vos_patience *p, int fd, short events);
  * an end. @name: the domain that it is to be, NULL: no matter.
  */
 int vos_attach_check(struct vos_welcome *w, const char *name);
+/* Say in @w what no service says: @why, and @more if it is not NULL. Returns @error. */
+int vos_attach_refused(struct vos_welcome *w, int error, const char *why, const char *more);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -185,9 +184,7 @@ void vos_chan_kill(struct vos_chan *c)
 {
 	if (atomic_exchange(&c->dead, true)) /* one does what follows, once */
 		return;
-	/* Whoever looks from now on sees it, by the one or the other; wake those who looked before.
-	 */
-	atomic_fetch_or(c->live, FUTEX_OWNER_DIED);
+	/* Whoever looks from now on sees it; wake those who looked before. */
 	c->transport->wake_all(c);
 }
 

@@ -59,10 +59,12 @@ struct vos_chan {
 	_Atomic int64_t doubt;		 /* s of CLOCK_MONOTONIC: when sleepers look at the bell */
 	size_t program_size, service_size; /* bytes that are mapped */
 
-	/* vchan_program.c, vchan_wait.c */
+	/* vchan_program.c, ext_program.c */
 	struct vos_vchan *vchan;
+	uint64_t announced; /* what the service calls itself */
+
+	/* vchan_wait.c */
 	uint32_t port;				     /* our event channel */
-	uint64_t announced;			     /* what the service calls itself */
 	_Atomic uint32_t loop;			     /* one to ourselves, 0: not made yet */
 	int watch;				     /* descriptor of the xenstore, or -1 */
 	char watched[96];			     /* what is watched there */
@@ -80,8 +82,12 @@ struct vos_chan {
  */
 struct vos_transport {
 	const char *scheme; /* what an address starts with, e.g. "unix:" */
+	const char *by;	    /* which of several ways there are for it, for people; or NULL */
+	bool mute;	    /* a confined program cannot ring: that takes more than a write() */
+	bool once;	    /* sleep() heeds VOS_WAIT_ONCE by itself, whatever has been announced */
 	/*
-	 * Make the memory of the channel to the service of domain @name at @where and hand it over.
+	 * Make the memory of the channel to the service of domain @name at @where and hand it over;
+	 * perhaps by another transport for the same address, which is the channel's from then on.
 	 * 0 or -errno: -ENXIO when another domain's service is there. *@w then holds a text, the
 	 * service's or ours and printable, if there is more to say than that nobody answers.
 	 * -ETIMEDOUT: it does not answer. -EINTR: nor has it so far, and a signal waits to be
@@ -92,6 +98,8 @@ struct vos_transport {
 	/* Have the kernel tell the service who we are now. 0 or -errno. NULL: it cannot. */
 	int (*prove)(const char *where, const char *name, struct vos_hello *h,
 		     struct vos_welcome *w);
+	/* Likewise, where the kernel notes it in the channel: before the op ident. Or NULL. */
+	long (*vouch)(struct vos_chan *c);
 	void (*ring)(struct vos_chan *c);
 
 	/* Can the lane's thread sleep in ppoll()? If so, it has what that takes. 0 or -errno. */
@@ -130,6 +138,8 @@ struct vos_transport {
 };
 
 extern const struct vos_transport vos_transport_unix, vos_transport_vchan;
+/* ext_program.c: for addresses of vchan, where there is the kernel extension. */
+extern const struct vos_transport vos_transport_ext;
 
 /* The transport of an address, and where in it the scheme ends. NULL: no such scheme. */
 const struct vos_transport *vos_transport_find(const char *address, const char **where);

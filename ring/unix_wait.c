@@ -128,6 +128,8 @@ long vos_unix_sleep(struct vos_chan *c, struct vos_lane *l, struct vos_entry *e,
 
 void vos_unix_wake_all(struct vos_chan *c)
 {
+	/* Whoever looks whether we are dead, and then sleeps on this word, does not. */
+	atomic_fetch_or(c->live, FUTEX_OWNER_DIED);
 	vos_raw6(SYS_futex, (long)c->live, FUTEX_WAKE, INT_MAX, 0, 0, 0);
 	if (c->bell >= 0 && !vos_chan_confined)
 		vos_raw2(SYS_shutdown, c->bell, SHUT_RDWR);

@@ -10,39 +10,19 @@
 #define _GNU_SOURCE
 #include "ring/attach.h"
 #include "ring/chan.h"
+#include "ring/ext.h"
 #include "ring/raw.h"
 #include "ring/vchan.h"
+#include "ring/vchan_attach.h"
 #include "ring/xen.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#define GONE_MAX 8 /* one for each domain that can be configured */
-
 #define PAGE_ORDER 12
 #define NUMBER_MAX 24
-
-/*
- * What is asked for, in this order: the pages are there from the beginning, unlike those of a file,
- * and a domain has only so many to grant.
- */
-static const struct size {
-	uint32_t lanes, pool;
-	uint16_t order;
-} sizes[] = {
-	{ 128, 688u << 10, 20 },
-	{ 32, 400u << 10, 19 },
-};
-#define FITS(lanes, pool, order)                                               \
-	_Static_assert(VOS_PROGRAM_SIZE(lanes, pool) <= 1u << (order) &&       \
-			       VOS_SERVICE_SIZE(lanes, pool) <= 1u << (order), \
-		       "rings hold the areas")
-FITS(128, 688u << 10, 20);
-FITS(32, 400u << 10, 19);
 
 /* --- text ----------------------------------------------------------------------------------------
  */
@@ -70,50 +50,6 @@ static void put_number(struct text *t, uint64_t n, unsigned base)
 	put(t, at);
 }
 
-/* -EINVAL: not one. */
-static long number(const char *s)
-{
-	uint32_t n = 0;
-
-	if (!*s)
-		return -EINVAL;
-	for (; *s; s++) {
-		if (*s < '0' || *s > '9' || n > 1000000)
-			return -EINVAL;
-		n = n * 10 + (uint32_t)(*s - '0');
-	}
-	return n;
-}
-
-static uint64_t hexadecimal(const char *s)
-{
-	uint64_t n = 0;
-
-	for (; *s; s++)
-		n = n << 4 | (uint64_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
-	return n;
-}
-
-/* --- services that have died ---------------------------------------------------------------------
- */
-
-/* What services have announced themselves by that have died since. */
-static _Atomic uint64_t gone[GONE_MAX];
-static _Atomic uint32_t ngone;
-
-void vos_vchan_gone(uint64_t announced)
-{
-	atomic_store(&gone[atomic_fetch_add(&ngone, 1) % GONE_MAX], announced);
-}
-
-static bool is_gone(uint64_t announced)
-{
-	for (int i = 0; i < GONE_MAX; i++)
-		if (announced && atomic_load(&gone[i]) == announced)
-			return true;
-	return false;
-}
-
 /* --- finding the service -------------------------------------------------------------------------
  */
 
@@ -127,7 +63,7 @@ static long read_number(long xs, const char *path)
 	char value[NUMBER_MAX];
 	long r = vos_xs_read(xs, path, value, sizeof(value));
 
-	return r < 0 ? r : number(value);
+	return r < 0 ? r : vos_vchan_number(value);
 }
 
 static void service_path(struct text *t, uint32_t domid, const char *name)
@@ -139,27 +75,20 @@ static void service_path(struct text *t, uint32_t domid, const char *name)
 	put(t, name);
 }
 
-/* "VERSION ID" */
 static long find_service(long xs, const char *path, uint64_t *id)
 {
-	char value[64], *at = value;
+	char value[64];
 	long r = vos_xs_read(xs, path, value, sizeof(value));
 
 	if (r < 0) /* nobody there takes offers, or none of ours */
 		return r == -ENOENT || r == -EACCES ? -ECONNREFUSED : r;
-	while (*at && *at != ' ')
-		at++;
-	*id = *at ? hexadecimal(at + 1) : 0;
-	*at = 0;
-	if (number(value) != VOS_VERSION)
-		return -EPROTONOSUPPORT;
-	return is_gone(*id) ? -ECONNREFUSED : 0;
+	return vos_vchan_announced(value, id);
 }
 
 static long find_peers(long xs, const char *where, const char *name, struct peers *p)
 {
 	struct text path = { .n = 0 };
-	long r = number(where);
+	long r = vos_vchan_number(where);
 
 	if (r < 0) {
 		put(&path, VOS_XS_DOMID "/");
@@ -191,7 +120,7 @@ static void unmap(long at, size_t size)
 		vos_raw2(SYS_munmap, at, (long)size);
 }
 
-static int make_memory(struct vos_chan *c, long gnt, uint32_t domid, const struct size *s,
+static int make_memory(struct vos_chan *c, long gnt, uint32_t domid, const struct vos_vchan_size *s,
 		       uint32_t *ref)
 {
 	const uint32_t pages = 1u << (s->order - PAGE_ORDER);
@@ -228,13 +157,12 @@ static long make_some_memory(struct vos_chan *c, uint32_t domid, uint32_t *ref)
 {
 	long r = -ENOSPC;
 
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && (r == -ENOSPC || r == -ENOMEM);
-	     i++) {
+	for (size_t i = 0; i < VOS_VCHAN_SIZES && (r == -ENOSPC || r == -ENOMEM); i++) {
 		long gnt = vos_gnt_open();
 
 		if (failed(gnt))
 			return gnt;
-		r = make_memory(c, gnt, domid, &sizes[i], ref);
+		r = make_memory(c, gnt, domid, &vos_vchan_size[i], ref);
 		if (!r)
 			return gnt;
 		vos_raw1(SYS_close, gnt);
@@ -245,33 +173,6 @@ static long make_some_memory(struct vos_chan *c, uint32_t domid, uint32_t *ref)
 /* --- the offer
  * ------------------------------------------------------------------------------------
  */
-
-static void get_caps(uint32_t caps[2])
-{
-	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct d[2] = { 0 };
-
-	vos_raw2(SYS_capget, (long)&h, (long)d);
-	caps[0] = d[0].effective;
-	caps[1] = d[1].effective;
-}
-
-static void say_hello(struct vos_chan *c, const struct vos_hello *h)
-{
-	struct vos_offer *o = (struct vos_offer *)(c->program + VOS_OFFER_AT);
-	long n;
-
-	o->hello = *h;
-	o->hello.caps |= VOS_CAP_READY_QUEUE;
-	o->pid = (int32_t)vos_raw0(SYS_getpid);
-	o->uid = (uint32_t)vos_raw1(SYS_setfsuid, -1);
-	o->gid = (uint32_t)vos_raw1(SYS_setfsgid, -1);
-	o->ruid = (uint32_t)vos_raw0(SYS_getuid);
-	o->rgid = (uint32_t)vos_raw0(SYS_getgid);
-	get_caps(o->caps);
-	n = vos_raw2(SYS_getgroups, VOS_OFFER_GROUPS, (long)o->group);
-	o->ngroups = n > 0 ? (uint32_t)n : 0; /* none, if they are too many */
-}
 
 static long put_value(long xs, const struct text *dir, const char *name, uint64_t value)
 {
@@ -305,21 +206,6 @@ static long make_offer(long xs, const struct peers *p, const char *name, uint32_
 	return r;
 }
 
-static int take_answer(struct vos_chan *c, const char *name, struct vos_welcome *w)
-{
-	int r;
-
-	*w = *(const struct vos_welcome *)(c->service + VOS_WELCOME_AT);
-	r = vos_attach_check(w, name);
-	if (r)
-		return r;
-	c->guard = VOS_VCHAN_LIVE;
-	c->session[0] = w->session[0];
-	c->session[1] = w->session[1];
-	atomic_store(&c->ph->attached, 1);
-	return atomic_load(c->live) == c->guard ? 0 : -ECONNRESET;
-}
-
 static int wait_for_answer(struct vos_chan *c, const char *name, struct vos_welcome *w)
 {
 	const struct vos_patience p = { c->blocked, vos_now_ms() };
@@ -328,7 +214,7 @@ static int wait_for_answer(struct vos_chan *c, const char *name, struct vos_welc
 	for (;;) {
 		/* Acquire: pairs with the service's release, after it has written the answer. */
 		if (atomic_load_explicit(&c->sh->answered, memory_order_acquire))
-			return take_answer(c, name, w);
+			return vos_vchan_answer(c, name, w);
 		if (!(atomic_load(c->live) & 0xff)) /* it came, and died */
 			return -ECONNRESET;
 		r = vos_be_patient(&p, c->bell, POLLIN);
@@ -393,7 +279,7 @@ static int connect_to(struct vos_chan *c, long xs, const struct peers *p, const 
 		c->bell = (int)fd;
 		c->port = port;
 		c->announced = p->announced;
-		say_hello(c, h);
+		vos_vchan_hello(c, h);
 		r = vos_gnt_farewell(gnt, offsetof(struct vos_vchan, srv_live), port);
 		if (!r)
 			r = offer(c, xs, p, name, ref, w);
@@ -408,8 +294,8 @@ static int connect_to(struct vos_chan *c, long xs, const struct peers *p, const 
 	return (int)r;
 }
 
-static int vchan_attach(struct vos_chan *c, const char *where, const char *name,
-			struct vos_hello *h, struct vos_welcome *w)
+static int attach_without(struct vos_chan *c, const char *where, const char *name,
+			  struct vos_hello *h, struct vos_welcome *w)
 {
 	long xs = vos_xs_open();
 	struct peers p;
@@ -429,6 +315,16 @@ static int vchan_attach(struct vos_chan *c, const char *where, const char *name,
 	return (int)r;
 }
 
+/* By the kernel extension where there is one, of this version, and it is for us. */
+static int vchan_attach(struct vos_chan *c, const char *where, const char *name,
+			struct vos_hello *h, struct vos_welcome *w)
+{
+	long fd = vos_ext_open();
+	int r = failed(fd) ? -ENOTTY : vos_ext_attach(c, (int)fd, where, name, h, w);
+
+	return r == -ENOTTY ? attach_without(c, where, name, h, w) : r;
+}
+
 static void vchan_ring(struct vos_chan *c)
 {
 	if (vos_chan_confined)
@@ -439,6 +335,8 @@ static void vchan_ring(struct vos_chan *c)
 
 const struct vos_transport vos_transport_vchan = {
 	.scheme = "vchan:",
+	.by = "/dev/xen/gntalloc",
+	.mute = true,
 	.attach = vchan_attach,
 	.ring = vchan_ring,
 	.wake_fd = vos_vchan_wake_fd,

@@ -171,7 +171,8 @@ int vos_chan_sleep(struct vos_chan *c, struct vos_lane *l, int s, struct vos_wai
 	int r;
 
 	/* A handler must not empty the descriptor on which the call below it is about to sleep. */
-	kind = w.how == VOS_WAIT_ONCE && l->depth == 1 && !c->transport->wake_fd(c, l)
+	kind = w.how == VOS_WAIT_ONCE && !c->transport->once && l->depth == 1 &&
+			       !c->transport->wake_fd(c, l)
 		       ? VOS_WAIT_FD
 		       : VOS_WAIT_FUTEX;
 	r = sleep_until(c, l, &l->slot[s], kind, w);

@@ -6,7 +6,10 @@
 
 build=$(realpath "$1")
 preload=$build/preload/libvirtuos.so
-[ "${transport:=unix}" = unix ] || preload=$build/test/fakexen/libfakexen_program.so
+case ${transport:=unix} in
+vchan) preload=$build/test/fakexen/libfakexen_program.so ;;
+ext) preload=$build/test/fakexen/libfakexen_ext.so ;;
+esac
 for f in "$preload" "$build/svcd/svcd"; do
 	[ -r "$f" ] || { echo "skip: $f is not built" && exit 77; }
 done

@@ -29,7 +29,8 @@ usage() {
 		  --except REGEX   not those
 		  --stages LIST    some of: $usual_stages xen
 		  --modes LIST     some of: $modes; native is always run, the others are compared to it
-		  --transport T    unix, or vchan: over what looks like Xen (test/fakexen)
+		  --transport T    unix, or over what looks like Xen (test/fakexen): vchan, or ext, with
+		                   what looks like the kernel extension
 		  --quick          small sizes, one user, one build of each program
 		  --full           large sizes, ten times as long where chance decides, and the stage xen
 		  --no-install     do not install missing packages
@@ -228,10 +229,10 @@ stage_behaviour() {
 	done
 }
 
-# The same over what looks like Xen, in short, and a domain that dies there.
+# The same over what looks like Xen, in short, and a domain that dies there; without and with what looks
+# like the kernel extension.
 stage_vchan() {
 	local options=(--quick --no-install --no-build --stages behaviour --modes forwarded)
-	wanted vchan/behaviour || wanted vchan/dead_domain || return 0
 	if [ ! -e "$build/test/fakexen/libfakexen_service.so" ]; then
 		skip vchan "built without libxen-dev"
 		return
@@ -239,6 +240,10 @@ stage_vchan() {
 	simple_stage vchan/behaviour 900 env BUILD="$build" \
 		bash "$top/test/run.sh" --transport vchan "${options[@]}"
 	simple_test vchan/dead_domain 120 bash "$top/test/tool/dead_domain.sh" "$build" vchan
+	simple_test ext/behaviour 900 env BUILD="$build" \
+		bash "$top/test/run.sh" --transport ext "${options[@]}"
+	simple_test ext/dead_domain 120 bash "$top/test/tool/dead_domain.sh" "$build" ext
+	simple_test ext/identity 120 bash "$top/test/tool/vchan.sh" "$build" ext
 }
 
 stage_programs() {
@@ -342,6 +347,7 @@ main() {
 	case $transport in
 	unix) preload=${PRELOAD:-$build/preload/libvirtuos.so} ;;
 	vchan) preload=${PRELOAD:-$build/test/fakexen/libfakexen_program.so} ;;
+	ext) preload=${PRELOAD:-$build/test/fakexen/libfakexen_ext.so} ;;
 	*) die "no such transport: $transport" ;;
 	esac
 	svcd=${SVCD:-$build/svcd/svcd}

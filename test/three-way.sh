@@ -42,18 +42,20 @@ clean_exec() {
 	exec "$@"
 }
 
+declare -A trust=([vchan]=--trust-vchan [ext]=--trust-kernel)
+
 start_domain() { # NAME NAMESPACE ARG...: waits for the ready line
 	local name=$1 ns=$2 line fd
 	shift 2
 	local env=() listen=(--listen "unix:$work/$name.sock")
 	rm -f "$work/$name.sock" "$work/$name.ready"
 	mkfifo "$work/$name.ready"
-	if [ "$transport" = vchan ]; then
+	if [ "$transport" != unix ]; then
 		env=(env "LD_PRELOAD=$build/test/fakexen/libfakexen_service.so" "FAKEXEN_DIR=$fakexen"
 			"FAKEXEN_DOMID=${fake_domid[$name]}")
 		# By number, and by name.
 		listen=(--listen "vchan:$([ "$name" = net ] && echo "${vchan_from:-5}" || echo app)"
-			${vchan_user:---trust-vchan})
+			${vchan_user:-${trust[$transport]}})
 	fi
 	clean_exec nsenter --net="/proc/${netns_pid[$ns]}/ns/net" "${env[@]}" "$svcd" \
 		--domain "$name" "${listen[@]}" "$@" >"$work/$name.ready" 2>>"$work/$name.log" &
@@ -69,7 +71,7 @@ start_domain() { # NAME NAMESPACE ARG...: waits for the ready line
 address() { # NAME
 	case $transport in
 	unix) echo "unix:$work/$1.sock" ;;
-	vchan) echo "vchan:${fakexen##*/}-$1" ;;
+	*) echo "vchan:${fakexen##*/}-$1" ;;
 	esac
 }
 
@@ -143,7 +145,7 @@ count_domains() {
 
 # Offers that nobody has taken away, grants that nobody has mapped, in what looks like Xen.
 left_in_xen() {
-	[ "$transport" = vchan ] || return 0
+	[ "$transport" != unix ] || return 0
 	find "$fakexen" -name '*~data~virtuos~offer~*' -o -name 'grant.*'
 }
 

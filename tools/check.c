@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/virtuos.h"
 
@@ -42,6 +43,8 @@ static void say_unreachable(const char *file, const struct vos_domain_config *d,
 		text = strerror(-error);
 		if (error == -ENOENT || error == -ECONNREFUSED)
 			hint = " (is its svcd running?)";
+		else if (error == -EACCES && !strncmp(d->address, "vchan:", 6))
+			hint = " (may this user open /dev/virtuos, or what is in /dev/xen?)";
 		else if (error == -EACCES)
 			hint = " (does the socket's directory let this user through?)";
 		else if (error == -EPROTOTYPE)
@@ -94,12 +97,21 @@ static void print_uses(const struct uses *u, int dom)
 	puts(*between ? "" : "nothing: no section names it");
 }
 
+/* There is a kernel extension, but not for us. */
+static const char *not_by(const char *by)
+{
+	return by && strcmp(by, "/dev/virtuos") && !access("/dev/virtuos", F_OK)
+		       ? "; /dev/virtuos cannot be used"
+		       : "";
+}
+
 static int check_domain(const char *file, const struct vos_config *cfg, int dom,
 			const struct uses *u)
 {
 	const struct vos_domain_config *d = &cfg->domain[dom];
 	struct probe *p = NULL;
 	size_t roots = 0;
+	const char *by;
 	char text[128];
 	int bad = 0, ret;
 
@@ -108,6 +120,7 @@ static int check_domain(const char *file, const struct vos_config *cfg, int dom,
 		say_unreachable(file, d, ret, text);
 		return 1;
 	}
+	by = probe_by(p);
 	for (size_t i = 0; i < u->n && p; i++)
 		if (u->use[i].to == dom && check_use(file, d, &p, &roots, &u->use[i]))
 			bad = 1;
@@ -115,7 +128,8 @@ static int check_domain(const char *file, const struct vos_config *cfg, int dom,
 		probe_end(p);
 	if (bad)
 		return 1;
-	printf("%s: ok: %s, %s, for ", d->name, d->address, text);
+	printf("%s: ok: %s%s%s%s, %s, for ", d->name, d->address, by ? " by " : "", by ? by : "",
+	       not_by(by), text);
 	print_uses(u, dom);
 	return 0;
 }

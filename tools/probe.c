@@ -49,6 +49,11 @@ int probe_attach(struct probe **result, const struct vos_domain_config *d, char 
 	return 0;
 }
 
+const char *probe_by(const struct probe *p)
+{
+	return p->chan.transport->by;
+}
+
 int probe_root(struct probe *p, const char *path)
 {
 	struct vos_lane *l = p->lane;

@@ -75,6 +75,8 @@ struct probe;
  * itself, or why not, or "".
  */
 int probe_attach(struct probe **p, const struct vos_domain_config *d, char text[128]);
+/* The way there, where there are several (struct vos_transport); or NULL. */
+const char *probe_by(const struct probe *p);
 /* Is @path a directory there that we may use as a root? Returns 0 or -errno. */
 int probe_root(struct probe *p, const char *path);
 void probe_end(struct probe *p);

@@ -4,12 +4,14 @@
  * Whatever needs a path is opened in the beginning, before svcd confines itself.
  */
 #define _GNU_SOURCE
+#include "ring/ready.h"
 #include "ring/vchan.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <xenevtchn.h>
@@ -60,6 +63,69 @@ int open(const char *path, int flags, ...)
 	return !strcmp(path, "/dev/xen") ? fcntl(dir, F_DUPFD_CLOEXEC, 3) : real(path, flags, 0);
 }
 
+/* --- threads of programs that have the kernel extension ------------------------------------------ */
+
+struct threads {
+	struct vos_service_head *head;
+	int lanes;
+	_Atomic uint32_t taken;		      /* cursor of the ready queue */
+	_Atomic int event[VOS_LANES_MAX + 1]; /* descriptor + 1 of each lane, of anything */
+};
+
+/* Of the program that is being attached. */
+static struct threads *newest;
+
+static void count_up(struct threads *t, int lane)
+{
+	const uint64_t one = 1;
+	int fd = atomic_load(&t->event[lane]);
+
+	if (fd && write(fd - 1, &one, sizeof(one)) < 0)
+		abort();
+}
+
+static void wake_lane(struct threads *t, int lane)
+{
+	struct vos_entry *e = (struct vos_entry *)((uint8_t *)t->head + VOS_SERVICE_LANES) +
+			      lane * (int)VOS_SLOTS;
+
+	for (unsigned s = 0; s < VOS_SLOTS; s++)
+		syscall(SYS_futex, &e[s].state, FUTEX_WAKE, 1, NULL, NULL, 0);
+	count_up(t, lane);
+}
+
+/* What their kernel does when an event comes. */
+static void wake_threads(struct threads *t)
+{
+	int lane;
+
+	count_up(t, t->lanes);
+	while ((lane = vos_ready_pop(&t->head->ready, &t->taken)) != VOS_READY_EMPTY)
+		for (int i = 0; i < t->lanes; i++)
+			if (lane == i || lane == VOS_READY_LOST)
+				wake_lane(t, i);
+}
+
+/* It may have been due before. */
+static void take_descriptor(struct threads *t, uint32_t lane, int fd)
+{
+	int old = atomic_load(&t->event[lane]);
+
+	/* Others may be using the number. */
+	if (old && dup3(fd, old - 1, O_CLOEXEC) >= 0)
+		close(fd);
+	else
+		atomic_store(&t->event[lane], fd + 1);
+	count_up(t, (int)lane);
+}
+
+struct xenevtchn_handle {
+	int fd;
+	struct threads *threads;
+};
+
+static xenevtchn_handle *bound; /* that of the newest, too */
+
 /* --- grants ------------------------------------------------------------------------------------- */
 
 static uint8_t handle; /* they have no content */
@@ -90,14 +156,22 @@ void *xengnttab_map_domain_grant_refs(xengnttab_handle *h, uint32_t count, uint3
 		    ? MAP_FAILED
 		    : mmap(NULL, (size_t)count << 12, prot, MAP_SHARED, fd, 0);
 	close(fd);
+	if (p != MAP_FAILED && newest && !newest->head && count > 1) {
+		newest->head = p;
+		newest->lanes = count == 256 ? 128 : 32;
+	}
 	return p == MAP_FAILED ? NULL : p;
 }
 
 void *xengnttab_map_grant_ref_notify(xengnttab_handle *h, uint32_t peer, uint32_t ref, int prot,
 				     uint32_t offset, evtchn_port_t port)
 {
+	struct vos_vchan *v = xengnttab_map_domain_grant_refs(h, 1, peer, &ref, prot);
+
 	(void)offset, (void)port;
-	return xengnttab_map_domain_grant_refs(h, 1, peer, &ref, prot);
+	if (v && v->unused[1]) /* as ext.c has it */
+		bound->threads = newest = calloc(1, sizeof(*newest));
+	return v;
 }
 
 int xengnttab_unmap(xengnttab_handle *h, void *at, uint32_t count)
@@ -112,10 +186,6 @@ int xengnttab_unmap(xengnttab_handle *h, void *at, uint32_t count)
 
 /* --- event channels ------------------------------------------------------------------------------
  */
-
-struct xenevtchn_handle {
-	int fd;
-};
 
 /* Connections that have said their number, and wait to be bound. */
 static struct waiting {
@@ -152,7 +222,7 @@ xenevtchn_handle *xenevtchn_fdopen(struct xentoollog_logger *logger, int fd, uns
 	xenevtchn_handle *h = malloc(sizeof(*h));
 
 	(void)logger, (void)flags;
-	h->fd = fd;
+	*h = (struct xenevtchn_handle){ fd, NULL };
 	return h;
 }
 
@@ -160,6 +230,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32
 						     evtchn_port_t port)
 {
 	(void)peer;
+	bound = h;
+	newest = NULL;
 	accept_all();
 	for (struct waiting **p = &waiting, *w; (w = *p); p = &w->next) {
 		if (w->port != port)
@@ -181,14 +253,35 @@ int xenevtchn_fd(xenevtchn_handle *h)
 
 int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port)
 {
+	if (h->threads) {
+		if (h->threads->head)
+			wake_threads(h->threads);
+		return 0;
+	}
 	return send(h->fd, &port, sizeof(port), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
+/* Descriptors come with the number of their lane. */
 xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *h)
 {
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
 	uint32_t port;
+	struct iovec iov = { &port, sizeof(port) };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *cm;
 
-	return recv(h->fd, &port, sizeof(port), MSG_DONTWAIT) == sizeof(port) ? (int)port : -1;
+	if (recvmsg(h->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != sizeof(port))
+		return -1;
+	cm = CMSG_FIRSTHDR(&m);
+	if (cm && h->threads && port <= VOS_LANES_MAX)
+		take_descriptor(h->threads, port, *(int *)CMSG_DATA(cm));
+	return (int)port;
 }
 
 int xenevtchn_unmask(xenevtchn_handle *h, evtchn_port_t port)
@@ -199,6 +292,12 @@ int xenevtchn_unmask(xenevtchn_handle *h, evtchn_port_t port)
 
 int xenevtchn_close(xenevtchn_handle *h)
 {
+	for (unsigned i = 0; h->threads && i <= VOS_LANES_MAX; i++)
+		if (h->threads->event[i])
+			close(h->threads->event[i] - 1);
+	if (newest == h->threads)
+		newest = NULL;
+	free(h->threads);
 	close(h->fd);
 	free(h);
 	return 0;

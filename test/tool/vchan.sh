@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # What is particular to programs of other Xen domains, over what looks like Xen (test/fakexen): who
-# is served and as whom, and that nothing is left of programs that are killed. Usage: vchan.sh BUILD
+# is served and as whom, and that nothing is left of programs that are killed.
+# Usage: vchan.sh BUILD [vchan|ext]
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-transport=vchan
+transport=${2:-vchan}
 [ -e "$1/test/fakexen/libfakexen_service.so" ] || { echo "skip: built without libxen-dev" && exit 77; }
-. "$top/test/domains.sh" "${1:?usage: vchan.sh BUILD}"
+. "$top/test/domains.sh" "${1:?usage: vchan.sh BUILD [vchan|ext]}"
 bad=0
 
 check() { # WHAT TEST...
@@ -55,6 +56,12 @@ client "${as_user[@]}" sh -c ': >"$1"' sh "$tree/d/b"
 check "a user is that user" [ "$(owner d/b)" = 1234 ]
 client python3 -c "import os; os.setresuid(77, 77, 77); open('$tree/d/c', 'w')"
 check "one that changes is followed" [ "$(owner d/c)" = 77 ]
+
+if [ "$transport" = ext ]; then
+	cp "$build/test/fakexen/libfakexen_program.so" "$work/bin/without.so"
+	client env LD_PRELOAD="$work/bin/without.so" python3 -c "open('$tree/d/w', 'w')"
+	check "one of which no kernel says anything is nobody" [ "$(owner d/w)" = 65534 ]
+fi
 
 echo "-- not believed"
 vchan_user="--vchan-user 4321"
