@@ -592,11 +592,20 @@ static void release(struct call *c)
 	}
 	if (c->ident)
 		ident_put(c->ident);
-	if (!c->held)
-		return;
-	for (int i = 0; i < 2; i++)
+	if (c->held)
+		client_put(c->client);
+}
+
+/*
+ * Before the answer: whoever has it may close a descriptor, and what goes with its last reference, a
+ * lock or an address, must be gone when that is answered.
+ */
+static void put_ofds(struct call *c)
+{
+	for (int i = 0; i < 2; i++) {
 		ofd_put(c->ofd[i]);
-	client_put(c->client);
+		c->ofd[i] = NULL;
+	}
 }
 
 static void complete(struct lane *l, uint32_t slot, long result)
@@ -656,6 +665,8 @@ void call_finish(struct call *c, long result)
 		answer_small(c, result);
 	if (__builtin_expect(c->taken, 0))
 		aio_give_back(c, result);
+	if (c->held)
+		put_ofds(c);
 	complete(c->lane, c->slot, result);
 	if (c->held)
 		forget(c);
