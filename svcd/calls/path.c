@@ -206,6 +206,16 @@ static long kernel_call(struct call *c, const int at[2], struct where w[2], int 
 	return named && met_link(c, a, follow) ? WALK_SWAPPED : r;
 }
 
+/* The second path of a call ends in the error @r: does the kernel find before that the first one does? */
+static long first_error(const struct call *c, const struct where *first, long r)
+{
+	struct stat st;
+
+	if (c->op != VOS_OP_linkat || r < -4095 || !*first->name)
+		return r;
+	return fstatat(first->dir, first->name, &st, AT_SYMLINK_NOFOLLOW) ? -errno : r;
+}
+
 static long try_call(struct call *c)
 {
 	struct where w[2];
@@ -217,8 +227,11 @@ static long try_call(struct call *c)
 			at[n++] = i;
 	w[0].close = w[1].close = false;
 	w[0].name = w[1].name = "";
-	for (int i = 0; i < n && !r; i++)
+	for (int i = 0; i < n && !r; i++) {
 		r = walk(c, i, at[i], follows(c, i), &w[i]);
+		if (r < 0 && i)
+			r = first_error(c, &w[0], r);
+	}
 	if (!r)
 		r = kernel_call(c, at, w, n);
 	for (int i = 0; i < n; i++)
@@ -269,7 +282,7 @@ static long walk_and_open(struct call *c, uint64_t flags, uint64_t resolve, uint
 
 	*root = w.root;
 	if (!r) {
-		r = try_open(w.dir, w.name, flags | O_NOFOLLOW, (uint64_t)c->a[3], resolve);
+		r = try_open(w.dir, w.name, flags, (uint64_t)c->a[3], resolve);
 		if (r == -ELOOP && (follow || walk_slash(&w)))
 			r = WALK_SWAPPED;
 	}
