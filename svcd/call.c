@@ -487,7 +487,7 @@ static struct call *call_new(struct engine *e)
 		c = calloc(1, sizeof(*c));
 		if (!c)
 			return NULL;
-		c->opened = -1;
+		c->opened = c->set = -1;
 	} else {
 		c = list_entry(e->free_calls.next, struct call, job);
 		list_del(&c->job);
@@ -509,7 +509,7 @@ static void call_free(struct call *c)
 	}
 	c->in_pool = c->timed_out = c->cancelled = c->held = c->adopted = false;
 	c->nbases = c->nsmall = 0;
-	c->opened = -1;
+	c->opened = c->set = -1;
 	c->closing = NULL;
 	c->state = CALL_RUNNING;
 	c->ofd[0] = c->ofd[1] = NULL;
@@ -577,6 +577,12 @@ void call_hold(struct call *c)
 	atomic_fetch_or_explicit(&c->lane->busy, 1u << c->slot, memory_order_relaxed);
 }
 
+void call_set_gone(struct call *c)
+{
+	user_release(c->client->user, USER_WATCHES, c->set_members);
+	user_release(c->client->user, USER_FDS, 1);
+}
+
 static void release(struct call *c)
 {
 	if (c->opened >= 0)
@@ -587,8 +593,11 @@ static void release(struct call *c)
 
 		watch_release(c->own_watch);
 		close(fd);
-		user_release(c->client->user, USER_WATCHES, c->set_members);
-		user_release(c->client->user, USER_FDS, 1);
+		call_set_gone(c);
+	}
+	if (c->set >= 0) { /* not parked on it yet */
+		close(c->set);
+		call_set_gone(c);
 	}
 	if (c->ident)
 		ident_put(c->ident);

@@ -548,6 +548,7 @@ int engine_start(struct engine *e)
 	if (r)
 		return -r;
 	r = engine_pin(e, t);
+	pthread_detach(t); /* it ends when another one drives */
 	if (r)
 		log_line(3, "--cpu %d: engine %d cannot run on CPU %d", opt.cpu, e->index,
 			 opt.cpu + e->index);

@@ -415,9 +415,9 @@ struct call {
 	bool in_pool;
 	bool blocking; /* the driver marked itself: it may get stuck */
 	bool timed_out;
-	_Atomic bool cancelled; /* by the driver; pool.c */
 	bool timer_set;
 	_Atomic enum call_state state; /* pool.c */
+	_Atomic bool cancelled;	       /* by the driver; pool.c */
 	uint64_t raw[6];	       /* arguments as posted */
 	uint64_t extra;		       /* reference to the block for redirects and the like */
 	long a[6];		       /* decoded: numbers, descriptors, pointers */
@@ -436,6 +436,7 @@ struct call {
 	struct list parked; /* in watch->parked */
 	struct list of_client;
 	struct watch *own_watch; /* an epoll set that lives for this call */
+	int set;		 /* that, before it is watched; or -1 */
 	int set_members;	 /* of it, on the account of the client's user */
 	uint64_t deadline;	 /* ns of CLOCK_MONOTONIC, 0: none */
 	struct list timer;
@@ -503,6 +504,7 @@ struct watch {
 /* Have @c wait for @events of @o (or of the private set @fd). For svcd_call_ functions. */
 long call_park_on(struct call *c, struct ofd *o, uint32_t events);
 long call_park_set(struct call *c, int epfd);
+void call_set_gone(struct call *c); /* off the account */
 void park_add(struct call *c);
 void park_remove(struct call *c);
 void park_event(struct watch *w, uint32_t events);

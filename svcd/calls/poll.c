@@ -34,6 +34,19 @@ static uint32_t all_bits(const struct pollfd *p, size_t n, int fd)
 	return bits;
 }
 
+/* The driver, whose epoll it goes into: what is ready already comes as an event, so none is lost. */
+static long park_on_set(struct call *c)
+{
+	int set = c->set;
+	long r;
+
+	c->set = -1;
+	r = call_park_set(c, set);
+	if (r != CALL_PARK)
+		call_set_gone(c);
+	return r;
+}
+
 /* Its members count among the user's as long as the set is there. */
 static long park_poll(struct call *c, const struct pollfd *p, size_t n)
 {
@@ -58,10 +71,9 @@ static long park_poll(struct call *c, const struct pollfd *p, size_t n)
 			epoll_ctl(set, EPOLL_CTL_MOD, fd, &ev);
 		}
 	}
-	if (call_park_set(c, set) == CALL_PARK) {
-		c->set_members = (int)n;
-		return CALL_PARK;
-	}
+	c->set = set;
+	c->set_members = (int)n;
+	return driving ? park_on_set(c) : CALL_PARK;
 out_fds:
 	user_release(u, USER_FDS, 1);
 out_watches:
@@ -93,6 +105,8 @@ static long poll_or_park(struct call *c, struct pollfd *p, size_t n)
 		c->watch = c->own_watch;
 		return CALL_PARK;
 	}
+	if (c->set >= 0) /* made by a driver that had lost its engine */
+		return park_on_set(c);
 	call_deadline(c, timeout);
 	return park_poll(c, p, n);
 }
@@ -151,7 +165,7 @@ out:
 	return r;
 }
 
-/* The set of a call that the pool has made, before it parks: what came meanwhile, nobody has seen. */
+/* Before a call parks again that the pool has looked after: what came meanwhile, nobody has seen. */
 static bool set_is_ready(const struct call *c)
 {
 	struct pollfd p = { c->own_watch->fd, POLLIN, 0 };
@@ -171,6 +185,8 @@ long svcd_call_poll(struct call *c)
 		return poll_few(c, n);
 	if (c->in_pool)
 		return poll_many(c, n);
+	if (c->set >= 0)
+		return park_on_set(c);
 	if (!c->own_watch || c->timed_out || set_is_ready(c))
 		return CALL_POOL;
 	c->watch = c->own_watch;
