@@ -11,7 +11,7 @@
 #   qemu.pid      while it is up
 
 lab=${LAB_DIR:-$build/xen}
-lab_modules=$build/kernel-ext # where the kernel extension is built
+lab_modules=$build/xen-modules # not "kernel-ext": the compiler would find its headers there
 lab_ports=8
 lab_nic=0000:00:04.0
 lab_disk=0000:00:05.0
