@@ -20,12 +20,8 @@ svcd=$build/svcd/svcd
 disk=/virtuos-disk # where the programs see the storage domain's file system
 work=
 veth=
-declare -A pid # of what runs in the background, by name
-started=()     # the names, in order
-failed=0
 
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
-unset LD_PRELOAD VIRTUOS_CONFIG TMOUT
+. "$top/examples/demo.sh"
 
 packages=(
 	gcc libc6-dev meson ninja-build pkg-config libinih-dev libaio-dev libcap-dev libseccomp-dev
@@ -33,84 +29,7 @@ packages=(
 	nginx-light redis-server redis-tools sqlite3 curl
 )
 
-# --- what is printed ---------------------------------------------------------------------------------
-
-steps=0 bold='' plain=''
-if [ -t 1 ]; then
-	bold=$'\033[1m' plain=$'\033[0m'
-fi
-
-step() {
-	steps=$((steps + 1))
-	printf '\n%s%d. %s%s\n' "$bold" $steps "$*" "$plain"
-}
-
-say() { # NAME TEXT
-	printf '   %-10s %s\n' "$1" "$2"
-}
-
-indent() {
-	sed 's/^/              /'
-}
-
-die() {
-	printf 'quickstart: %s\n' "$*" >&2
-	exit 1
-}
-
-fails() { # COMMAND...
-	! "$@"
-}
-
-check() { # WHAT COMMAND...
-	local what=$1
-	shift
-	if "$@"; then
-		say ok "$what"
-	else
-		failed=1
-		say FAILED "$what"
-	fi
-}
-
 # --- starting and stopping ---------------------------------------------------------------------------
-
-# COMMAND in the background, with none of our descriptors but 0 to 2. It does not outlive us.
-start() { # NAME COMMAND...
-	local name=$1
-	shift
-	{
-		for fd in /proc/"$BASHPID"/fd/*; do
-			fd=${fd##*/}
-			[ "$fd" -le 2 ] || exec {fd}>&-
-		done
-		exec setpriv --pdeathsig KILL "$@"
-	} </dev/null &
-	pid[$name]=$!
-	started+=("$name")
-}
-
-stop() { # NAME
-	local p=${pid[$1]} i
-	kill -TERM "$p" 2>/dev/null || true
-	for ((i = 0; i < 60; i++)); do
-		kill -0 "$p" 2>/dev/null || break
-		sleep 0.05
-	done
-	kill -KILL "$p" 2>/dev/null || true
-	wait "$p" 2>/dev/null || true
-	unset "pid[$1]"
-}
-
-# It is not ours to stop any more.
-ended() { # NAME
-	local name rest=()
-	unset "pid[$1]"
-	for name in "${started[@]}"; do
-		[ "$name" = "$1" ] || rest+=("$name")
-	done
-	started=("${rest[@]}")
-}
 
 # What a fault of its own, or the out-of-memory killer, would do to it.
 crash() { # NAME
@@ -119,28 +38,14 @@ crash() { # NAME
 	ended "$1"
 }
 
-show_logs() {
-	local log
-	for log in "$work"/*.log; do
-		[ -s "$log" ] || continue
-		printf '\n--- the end of %s\n' "${log##*/}"
-		tail -n 20 "$log"
-	done
-}
-
 # Also after an error or Ctrl-C. The namespaces and the mount go with their last process.
 finish() {
-	local rc=$? i
+	local rc=$?
 	trap - EXIT
 	trap '' INT TERM HUP
 	set +e
 	[ "$rc" = 0 ] || [ "$rc" -gt 128 ] || show_logs
-	[ ${#started[@]} = 0 ] || printf '\nStopping:'
-	for ((i = ${#started[@]} - 1; i >= 0; i--)); do
-		printf ' %s' "${started[i]}"
-		stop "${started[i]}"
-	done
-	[ ${#started[@]} = 0 ] || printf '\n'
+	stop_all
 	[ -z "$veth" ] || ip link delete "$veth" 2>/dev/null
 	[ -z "$work" ] || rm -rf --one-file-system "$work"
 	exit "$rc"
@@ -170,32 +75,7 @@ answers() { # NAME ADDRESS PORT
 	die "$1 does not answer at $2:$3"
 }
 
-# --- packages and build ------------------------------------------------------------------------------
-
-# Installing a server must not start it: policy-rc.d says so meanwhile.
-install_packages() {
-	local missing=() p policy=/usr/sbin/policy-rc.d ours='' rc=0
-	for p in "${packages[@]}"; do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] ||
-			missing+=("$p")
-	done
-	if [ ${#missing[@]} = 0 ]; then
-		say packages "all there"
-		return
-	fi
-	say packages "installing ${missing[*]}"
-	if [ ! -e $policy ]; then
-		ours=yes
-		printf '#!/bin/sh\nexit 101\n' >$policy
-		chmod 755 $policy
-	fi
-	export DEBIAN_FRONTEND=noninteractive
-	{ apt-get -qq update && apt-get -qq -y --no-install-recommends install "${missing[@]}"; } \
-		</dev/null >"$work/apt.log" 2>&1 || rc=$?
-	[ -z $ours ] || rm -f $policy
-	[ $rc = 0 ] || die "the packages cannot be installed"
-	rm "$work/apt.log"
-}
+# --- the build ---------------------------------------------------------------------------------------
 
 build_all() {
 	local rc=0
@@ -492,10 +372,6 @@ one_line() {
 	read -r -t 20 -u "$found" line && echo "$line"
 }
 
-now_ms() {
-	echo $((${EPOCHREALTIME/[.,]/} / 1000))
-}
-
 death_and_return() {
 	local mounts began line
 	reader
@@ -543,7 +419,7 @@ work=$(mktemp -d "${TMPDIR:-/var/tmp}/virtuos-quickstart.XXXXXX")
 chmod 755 "$work"
 
 step "What it takes"
-install_packages
+install_packages "${packages[@]}"
 build_all
 
 step "Two service domains, and a place for programs"
