@@ -38,11 +38,6 @@ struct state {
 
 /* --- checks --------------------------------------------------------------------------------- */
 
-static bool ends(const char *s, size_t n)
-{
-	return memchr(s, 0, n);
-}
-
 static bool head_fits(const struct vos_state_head *h, size_t size)
 {
 	return h->magic == VOS_STATE_MAGIC && h->version == VOS_STATE_VERSION && h->size == size &&
@@ -60,7 +55,7 @@ static bool head_fits(const struct vos_state_head *h, size_t size)
 
 static bool domain_fits(const struct vos_state_domain *d, uint32_t nprefixes)
 {
-	if (!ends(d->name, sizeof(d->name)) || !ends(d->address, sizeof(d->address)) ||
+	if (!vos_ends(d->name, sizeof(d->name)) || !vos_ends(d->address, sizeof(d->address)) ||
 	    d->inc > 255 || d->nroots > VOS_MAX_PREFIXES)
 		return false;
 	for (uint32_t i = 0; i < d->nroots; i++)
@@ -71,7 +66,7 @@ static bool domain_fits(const struct vos_state_domain *d, uint32_t nprefixes)
 
 static bool prefix_fits(const struct vos_state_prefix *p)
 {
-	return ends(p->path, sizeof(p->path)) && (!p->path[0] || p->path[0] == '/');
+	return vos_ends(p->path, sizeof(p->path)) && (!p->path[0] || p->path[0] == '/');
 }
 
 static bool fits(struct state *s)

@@ -233,11 +233,6 @@ long vos_pass_send(long sock, const struct msghdr *m, long flags)
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
-static bool ends(const char *s, size_t n)
-{
-	return memchr(s, 0, n);
-}
-
 /* Is it such a file? Most descriptors are found not to be by the first call. */
 static bool read_file(int fd, struct vos_sent *s)
 {
@@ -248,8 +243,8 @@ static bool read_file(int fd, struct vos_sent *s)
 	       vos_raw4(SYS_pread64, fd, (long)s, sizeof(*s), 0) == sizeof(*s) &&
 	       s->magic == VOS_SENT_MAGIC && s->version == VOS_SENT_VERSION &&
 	       (s->kind == VOS_FD_FILE || s->kind == VOS_FD_SOCKET) &&
-	       ends(s->domain, sizeof(s->domain)) && ends(s->address, sizeof(s->address)) &&
-	       ends(s->prefix, sizeof(s->prefix));
+	       vos_ends(s->domain, sizeof(s->domain)) && vos_ends(s->address, sizeof(s->address)) &&
+	       vos_ends(s->prefix, sizeof(s->prefix));
 }
 
 static int find_domain(const struct vos_sent *s)

@@ -6,6 +6,8 @@
 #include "preload/config.h"
 #include "preload/vos.h"
 
+#include <string.h>
+
 struct msghdr;
 
 /*
@@ -35,5 +37,11 @@ long vos_pass_send(long sock, const struct msghdr *m, long flags) HIDDEN;
 void vos_pass_received(const struct msghdr *m, long flags) HIDDEN;
 /* The same for one descriptor. @last: its message is not in the queue any more. */
 void vos_pass_take(int fd, bool cloexec, bool last) HIDDEN;
+
+/* A string that somebody else has written into room for @n bytes: has it an end? */
+static inline bool vos_ends(const char *s, size_t n)
+{
+	return memchr(s, 0, n);
+}
 
 #endif

@@ -79,11 +79,6 @@ EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old
 
 static _Atomic uint64_t interrupting; /* what siginterrupt() has been told of */
 
-static uint64_t bit(int sig)
-{
-	return 1ull << (sig - 1);
-}
-
 static bool exists(int sig)
 {
 	return sig > 0 && sig < NSIG;
@@ -93,7 +88,7 @@ static bool exists(int sig)
 static sighandler_t install(int sig, sighandler_t fn, int flags, bool blocks_itself)
 {
 	struct sigaction act = { .sa_handler = fn, .sa_flags = flags }, old;
-	uint64_t mask = exists(sig) && blocks_itself ? bit(sig) : 0;
+	uint64_t mask = exists(sig) && blocks_itself ? vos_signal_bit(sig) : 0;
 	long r = fn == SIG_ERR || !exists(sig) ? -EINVAL : 0;
 
 	memcpy(&act.sa_mask, &mask, sizeof(mask));
@@ -104,7 +99,7 @@ static sighandler_t install(int sig, sighandler_t fn, int flags, bool blocks_its
 
 EXPORT sighandler_t signal(int sig, sighandler_t fn)
 {
-	bool ends = exists(sig) && atomic_load(&interrupting) & bit(sig);
+	bool ends = exists(sig) && atomic_load(&interrupting) & vos_signal_bit(sig);
 
 	return install(sig, fn, ends ? 0 : SA_RESTART, true);
 }
@@ -122,10 +117,10 @@ EXPORT int siginterrupt(int sig, int on)
 	if (r)
 		return (int)vos_result(r);
 	if (on) {
-		atomic_fetch_or(&interrupting, bit(sig));
+		atomic_fetch_or(&interrupting, vos_signal_bit(sig));
 		act.sa_flags &= ~SA_RESTART;
 	} else {
-		atomic_fetch_and(&interrupting, ~bit(sig));
+		atomic_fetch_and(&interrupting, ~vos_signal_bit(sig));
 		act.sa_flags |= SA_RESTART;
 	}
 	return (int)vos_result(vos_sigaction(sig, &act, NULL));
@@ -133,7 +128,7 @@ EXPORT int siginterrupt(int sig, int on)
 
 EXPORT sighandler_t sigset(int sig, sighandler_t fn)
 {
-	uint64_t one = exists(sig) ? bit(sig) : 0, before;
+	uint64_t one = exists(sig) ? vos_signal_bit(sig) : 0, before;
 	struct sigaction now;
 	sighandler_t old;
 

@@ -6,6 +6,12 @@
 
 #include <signal.h>
 
+/* Of a set as the kernel has it. */
+static inline uint64_t vos_signal_bit(int sig)
+{
+	return 1ull << (sig - 1);
+}
+
 /* As the kernel has it. */
 struct kernel_sigaction {
 	void (*handler)(int);

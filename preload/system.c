@@ -96,11 +96,6 @@ static void end_system(void *arg)
 	vos_raw4(SYS_rt_sigprocmask, SIG_SETMASK, &run->mask, 0, sizeof(run->mask));
 }
 
-static uint64_t bit(int sig)
-{
-	return 1ull << (sig - 1);
-}
-
 static int run_shell(const char *line, struct running *run)
 {
 	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)"--", (char *)line, NULL };
@@ -111,9 +106,9 @@ static int run_shell(const char *line, struct running *run)
 			       .mask = run->mask };
 
 	if (old_int.sa_handler != SIG_IGN)
-		s.set_default |= bit(SIGINT);
+		s.set_default |= vos_signal_bit(SIGINT);
 	if (old_quit.sa_handler != SIG_IGN)
-		s.set_default |= bit(SIGQUIT);
+		s.set_default |= vos_signal_bit(SIGQUIT);
 	return vos_spawn(&s, &run->pid);
 }
 
@@ -129,7 +124,7 @@ static int system_of_libc(const char *line)
 
 EXPORT int system(const char *line)
 {
-	const uint64_t chld = bit(SIGCHLD);
+	const uint64_t chld = vos_signal_bit(SIGCHLD);
 	struct running run;
 	int status = 0, r;
 
