@@ -153,7 +153,7 @@ static struct vos_epoll *adopt_locked(long epfd, long *err)
 	e->fd = (int)epfd;
 	e->nudge = -1;
 	e->phase = 0;
-	e->dead = e->nested = e->nudge_again = false;
+	e->dead = e->nested = e->nests = e->nudge_again = false;
 	e->local = VOS_LOCAL_UNKNOWN;
 	vos_fd_set(epfd, word_of(idx, e->gen));
 	*err = 1; /* new */
@@ -342,6 +342,8 @@ long vos_epoll_note(struct vos_epoll *e, long op, long fd, uint64_t word,
 		atomic_store_explicit(&m->word, 0, memory_order_release);
 	else
 		set_member(m, word, ev->data.u64, ev->events);
+	if (VOS_WORD_KIND(word) == VOS_FD_EPOLL)
+		e->nests = true;
 	return 0;
 }
 

@@ -27,6 +27,7 @@ struct vos_epoll {
 	_Atomic int local;    /* enum vos_local_members; UNKNOWN and SOME are alike to who waits */
 	_Atomic bool dead;    /* members of dead domains may be there */
 	_Atomic bool nested;  /* it is a member of another one */
+	_Atomic bool nests;   /* another one has been a member of it */
 	_Atomic int nudge;    /* descriptor in the real one that makes it ready, or -1 */
 	_Atomic int phase;    /* 0 or 1: see epoll_nudge.c */
 	bool nudge_again;     /* another nudge is to follow; under the lock */

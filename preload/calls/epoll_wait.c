@@ -238,6 +238,25 @@ static long go_round(struct wait *w)
 	return r ? r : slept < 0 ? slept : 0;
 }
 
+/*
+ * A member that is a set itself is told of by the real descriptor and by companions, but once to the
+ * program. Members are known by their data: those that the program cannot tell apart count as one.
+ */
+static int once_each(struct epoll_event *ev, int n)
+{
+	int kept = 0, j;
+
+	for (int i = 0; i < n; i++) {
+		for (j = 0; j < kept && ev[j].data.u64 != ev[i].data.u64; j++)
+			;
+		if (j < kept)
+			ev[j].events |= ev[i].events;
+		else
+			ev[kept++] = ev[i];
+	}
+	return kept;
+}
+
 static long wait_remote(struct wait *w)
 {
 	long r;
@@ -250,7 +269,7 @@ static long wait_remote(struct wait *w)
 		r = go_round(w);
 		vos_epoll_leave(w->many.key);
 		if (w->n)
-			return w->n;
+			return w->e->nests ? once_each(w->ev, w->n) : w->n;
 		if (r)
 			return r;
 	} while (w->again || (!w->nowait && vos_left(w->deadline)));
