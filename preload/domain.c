@@ -310,7 +310,7 @@ long vos_domain_root(int p, uint64_t *base)
 	if (unlikely(vos_forked_behind_our_back()))
 		return -ENOLINK;
 	c = d->chan;
-	if (likely(c) && unlikely(!vos_chan_alive(c))) {
+	if (likely(c) && unlikely(!vos_chan_alive(c) || vos_chan_deserted(c))) {
 		vos_domain_lost(dom, c);
 		c = NULL;
 	}

@@ -180,6 +180,22 @@ bool vos_chan_alive(struct vos_chan *c)
 	       atomic_load_explicit(c->live, memory_order_relaxed) == c->guard;
 }
 
+/*
+ * One that is gone does not look: so it is only asked for where the service sleeps, and a call takes
+ * system calls anyway. The first lane tells, if not for certain; its owner may be posting.
+ */
+bool vos_chan_deserted(struct vos_chan *c)
+{
+	const struct vos_lane *l = &c->lane[0];
+	uint32_t s;
+
+	if (!c->transport->deserted)
+		return false;
+	s = __atomic_load_n(&l->tail, __ATOMIC_RELAXED) % VOS_SLOTS;
+	return atomic_load_explicit(&l->slot[s].state, memory_order_relaxed) == VOS_ASLEEP &&
+	       c->transport->deserted(c);
+}
+
 void vos_chan_kill(struct vos_chan *c)
 {
 	if (atomic_exchange(&c->dead, true)) /* one does what follows, once */

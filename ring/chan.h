@@ -131,6 +131,11 @@ struct vos_transport {
 	 * cancellation or longjmp(). NULL: makes no difference.
 	 */
 	void (*awake)(struct vos_chan *c, struct vos_lane *l, bool cut);
+	/*
+	 * Can the service's domain end without a word? Then: has it? Where nobody sleeps nobody
+	 * hears of it, and calls that begin would get an error. Kills the channel. NULL: it cannot.
+	 */
+	bool (*deserted)(struct vos_chan *c);
 	/* The channel is dead: wake everybody who sleeps on it. */
 	void (*wake_all)(struct vos_chan *c);
 	/* Close its descriptors, in whatever process we are; once is enough. */
@@ -172,6 +177,7 @@ unsigned vos_vchan_polled(struct vos_chan *c, struct vos_lane *l, struct vos_ent
 			  struct pollfd p[2]);
 int vos_vchan_wake_fd(struct vos_chan *c, struct vos_lane *l);
 void vos_vchan_awake(struct vos_chan *c, struct vos_lane *l, bool cut);
+bool vos_vchan_deserted(struct vos_chan *c);
 void vos_vchan_wake_all(struct vos_chan *c);
 /* vchan_program.c: the service, by what it called itself, has died. */
 void vos_vchan_gone(uint64_t announced);
@@ -191,6 +197,7 @@ struct vos_lane *vos_chan_lane(struct vos_chan *c, int tid, int pid);
 bool vos_chan_used(struct vos_chan *c, int pid);
 
 bool vos_chan_alive(struct vos_chan *c);
+bool vos_chan_deserted(struct vos_chan *c); /* alive, before a call begins: is nobody there? */
 void vos_chan_kill(struct vos_chan *c);
 
 /*

@@ -344,6 +344,7 @@ const struct vos_transport vos_transport_vchan = {
 	.poll = vos_vchan_poll,
 	.polled = vos_vchan_polled,
 	.awake = vos_vchan_awake,
+	.deserted = vos_vchan_deserted,
 	.wake_all = vos_vchan_wake_all,
 	.close = vos_vchan_close,
 };

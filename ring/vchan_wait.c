@@ -342,6 +342,28 @@ unsigned vos_vchan_polled(struct vos_chan *c, struct vos_lane *l, struct vos_ent
 	return (p[0].revents != 0) + (p[1].revents != 0);
 }
 
+/* Not by what has come on the watch, which is the reader's to read. */
+bool vos_vchan_deserted(struct vos_chan *c)
+{
+	const struct timespec now = { 0, 0 };
+	struct pollfd p = { c->watch, POLLIN, 0 };
+	char value[64];
+	long xs, r;
+
+	if (p.fd < 0 || vos_chan_confined ||
+	    vos_raw5(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8) != 1)
+		return false;
+	xs = vos_xs_open();
+	if (xs < 0)
+		return false;
+	r = vos_xs_read(xs, c->watched, value, sizeof(value));
+	vos_raw1(SYS_close, xs);
+	if (r != -ENOENT && r != -EACCES)
+		return false;
+	vos_chan_kill(c);
+	return true;
+}
+
 /* --- the end ---------------------------------------------------------------------------------- */
 
 /* Pages of zeros, all at once, for those who still look where the memory was. */
