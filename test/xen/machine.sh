@@ -107,7 +107,7 @@ make_payload() { # DIRECTORY
 		[ ! -f "$file" ] || [ ! -x "$file" ] || cp "$file" "$1/lab/behaviour/"
 	done
 	cp "$top"/test/programs/*.sh "$1/lab/programs/"
-	cp "$build/test/xen/extprogram" "$build/test/xen/wakes" "$1/lab/"
+	cp "$build"/test/xen/{extprogram,wakes,labworker} "$top"/test/xen/figures/*.py "$1/lab/"
 	find "$lab_modules" -name '*.ko' -exec cp -t "$1/lab/" {} + 2>/dev/null || true
 }
 
