@@ -124,7 +124,7 @@ stage_unit() {
 stage_model() {
 	local t
 	for t in "$top"/test/model/*.sh; do
-		[ -e "$t" ] && simple_test "model/$(basename "$t" .sh)" 300 bash "$t"
+		[ -e "$t" ] && simple_test "model/$(basename "$t" .sh)" 900 bash "$t"
 	done
 	return 0
 }

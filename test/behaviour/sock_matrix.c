@@ -15,7 +15,7 @@ static char huge[70000];
 static struct sockaddr_in here;
 static struct sockaddr_in far_away = { .sin_family = AF_INET, .sin_port = 0x0900 };
 static struct sockaddr_in6 here6 = { .sin6_family = AF_INET6 };
-static struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/x" };
+static struct sockaddr_un un = { .sun_family = AF_UNIX };
 static struct sockaddr none = { .sa_family = AF_UNSPEC };
 
 #define SA(a) (struct sockaddr *)&(a)
@@ -238,6 +238,7 @@ int main(void)
 	here = net_addr();
 	far_away.sin_addr.s_addr = htonl(0x08080808);
 	here6.sin6_addr = in6addr_loopback;
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", L("socket"));
 	kinds_tree();
 	for (enum kind k = 0; k < KINDS; k++) {
 		if (k == PATH || k == DIRPATH || k == LINKPATH)
