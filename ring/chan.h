@@ -67,6 +67,7 @@ struct vos_chan {
 	uint32_t port;				     /* our event channel */
 	_Atomic uint32_t loop;			     /* one to ourselves, 0: not made yet */
 	int watch;				     /* descriptor of the xenstore, or -1 */
+	_Atomic uint32_t watcher;		     /* index + 1 of the lane that reads it */
 	char watched[96];			     /* what is watched there */
 	_Atomic uint32_t reader;		     /* index + 1 of its lane, 0: nobody */
 	_Atomic uint32_t ready_head;		     /* cursor of the ready queue */

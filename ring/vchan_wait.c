@@ -115,24 +115,35 @@ static void take_ready(struct vos_chan *c, const struct vos_lane *l)
 	}
 }
 
-/* The service's domain can be gone without a word. What is in the store of it says whether it is.
+/*
+ * The service's domain can be gone without a word. What is in the store of it says whether it is.
+ *
+ * One thread at a time: a reader that has been deposed may be at it still, or have taken what the new
+ * one was told of. Of two that have a part of a message each, both would wait for the rest.
  */
-static void look_at_watch(struct vos_chan *c)
+static void look_at_watch(struct vos_chan *c, const struct vos_lane *l)
 {
 	char value[64];
 	int watch = c->watch;
-	long r = vos_xs_event(watch);
+	struct pollfd p = { watch, POLLIN, 0 };
+	uint32_t nobody = 0;
+	long r = 0;
 
-	if (!r)
-		r = vos_xs_read(watch, c->watched, value, sizeof(value));
-	if (r >= 0)
+	/* Acquire and release: what is read is one stream. A handler on top of us is us. */
+	if (!atomic_compare_exchange_strong(&c->watcher, &nobody, me(l)) && nobody != me(l))
 		return;
+	if (vos_raw3(SYS_poll, (long)&p, 1, 0) > 0) {
+		r = vos_xs_event(watch);
+		if (!r)
+			r = vos_xs_read(watch, c->watched, value, sizeof(value));
+	}
 	if (r == -ENOENT || r == -EACCES) {
 		vos_chan_kill(c);
-		return;
+	} else if (r < 0) {
+		c->watch = -1; /* something is wrong with it: without, then */
+		vos_chan_close_fd(watch);
 	}
-	c->watch = -1; /* something is wrong with it: without, then */
-	vos_chan_close_fd(watch);
+	atomic_store(&c->watcher, 0);
 }
 
 static void take_events(struct vos_chan *c, const struct vos_lane *l)
@@ -338,7 +349,7 @@ unsigned vos_vchan_polled(struct vos_chan *c, struct vos_lane *l, struct vos_ent
 	else if (p[0].revents)
 		take_events(c, l);
 	if (p[1].revents)
-		look_at_watch(c);
+		look_at_watch(c, l);
 	return (p[0].revents != 0) + (p[1].revents != 0);
 }
 
